@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# tests/unit/<layer>/*_test.cc become one executable per layer, test_<layer>.
+function(uscx_unit_tests layer)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${layer}/*.cc)
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(test_${layer} ${sources})
+  target_include_directories(test_${layer} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_link_libraries(test_${layer} PRIVATE ${ARGN} GTest::gtest_main GTest::gmock)
+  add_test(NAME unit_${layer} COMMAND test_${layer})
+endfunction()
+
+uscx_unit_tests(base uscx_base)
+uscx_unit_tests(btf uscx_btf)
+uscx_unit_tests(bpf uscx_bpf)
+uscx_unit_tests(sched uscx_sched uscx_machine)
+uscx_unit_tests(machine uscx_machine)
+uscx_unit_tests(workload uscx_workload uscx_machine)
+uscx_unit_tests(observe uscx_observe uscx_machine)
+uscx_unit_tests(cli uscx_cli)
+include(${CMAKE_SOURCE_DIR}/cmake/more_tests.cmake OPTIONAL)

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "base/lock.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/assert.h"
+
+namespace uscx {
+
+namespace {
+
+constexpr std::array<std::string_view, static_cast<std::size_t>(LockRank::kCount)> kRankNames = {
+    "scx_enable_mutex", "cpu_hotplug_lock", "scx_fork_rwsem", "scx_cgroup_ops_rwsem",
+    "cgroup_mutex",     "bpf map mutex",    "scx_tasks_lock", "pi_lock",
+    "rq lock",          "scx_bypass_lock",  "dsq lock",       "scx_sched_lock",
+    "scx_dump_lock",    "bpf object lock",  "wait queue",     "timer base",
+};
+
+void print_place(const char* what, const RankedLock& lock, const std::source_location& where) {
+  const std::string_view rank = to_string(lock.rank());
+  std::fprintf(stderr, "  %s %s (%.*s, order %llu) at %s:%u: %s\n", what, lock.name(),
+               static_cast<int>(rank.size()), rank.data(),
+               static_cast<unsigned long long>(lock.order()), where.file_name(), where.line(),
+               where.function_name());
+}
+
+[[noreturn]] void lock_violation(const char* what, const RankedLock& lock, const HeldLocks& held,
+                                 const std::source_location& where) {
+  std::fprintf(stderr, "lock order violation: %s\n", what);
+  print_place("at fault:", lock, where);
+  held.print();
+  std::fflush(stderr);
+  std::abort();
+}
+
+}  // namespace
+
+std::string_view to_string(LockRank rank) { return kRankNames.at(static_cast<std::size_t>(rank)); }
+
+bool HeldLocks::holds(const RankedLock& lock) const { return lock.held_by(*this); }
+
+void HeldLocks::print() const {
+  for (u32 i = 0; i < depth_; ++i) print_place("held:", *entries_[i].lock, entries_[i].where);
+}
+
+void RankedLock::lock(HeldLocks& held, std::source_location where) {
+  if (owner_ == &held) lock_violation("taken twice", *this, held, where);
+  if (owner_ != nullptr) lock_violation("taken while another context holds it", *this, *owner_, where);
+  if (sleeping() && held.spinlocks_ > 0) {
+    lock_violation("a sleeping lock under a spinlock", *this, held, where);
+  }
+  for (u32 i = 0; i < held.depth_; ++i) {
+    const RankedLock& other = *held.entries_[i].lock;
+    if (other.rank_ > rank_ || (other.rank_ == rank_ && other.order_ >= order_)) {
+      lock_violation("taken out of order", *this, held, where);
+    }
+  }
+  USCX_ASSERT(held.depth_ < HeldLocks::kMaxDepth);
+  held.entries_[held.depth_++] = {this, where};
+  if (!sleeping()) ++held.spinlocks_;
+  owner_ = &held;
+}
+
+void RankedLock::unlock(HeldLocks& held, std::source_location where) {
+  if (owner_ != &held) lock_violation("released by a context that does not hold it", *this, held, where);
+  u32 i = held.depth_;
+  while (i > 0 && held.entries_[i - 1].lock != this) --i;
+  USCX_ASSERT(i > 0);
+  for (; i < held.depth_; ++i) held.entries_[i - 1] = held.entries_[i];
+  --held.depth_;
+  if (!sleeping()) --held.spinlocks_;
+  owner_ = nullptr;
+}
+
+}  // namespace uscx

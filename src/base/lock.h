@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Ranked locks. Linux's order of locks is written down once, here, and checked at every
+// acquisition, in every build. In a simulated machine one context runs at a time, so a spinlock is
+// always free when its order is right; a live machine spins on the same objects.
+#pragma once
+
+#include <array>
+#include <source_location>
+#include <string_view>
+
+#include "base/types.h"
+
+namespace uscx {
+
+/// The order in which locks nest: a context that holds a lock of some rank may only take one of a
+/// higher rank. The ranks of what sleeps come first: no spinlock may be held when one is taken.
+enum class LockRank : u8 {
+  // Sleeping locks. Order of scx_root_enable() and of fork: enable, cpus, fork, cgroup ops, cgroup.
+  kScxEnable,     // scx_enable_mutex
+  kCpuHotplug,    // cpus_read_lock()
+  kScxFork,       // scx_fork_rwsem
+  kScxCgroupOps,  // scx_cgroup_ops_rwsem
+  kCgroup,        // cgroup_mutex
+  kBpfMap,        // a map's own mutex (struct_ops update)
+  // Spinlocks.
+  kScxTasks,      // scx_tasks_lock
+  kPi,            // task_struct::pi_lock
+  kRq,            // rq::__lock; two of them in the order of their CPUs
+  kScxBypass,     // scx_bypass_lock
+  kDsq,           // scx_dispatch_q::lock
+  kScxSched,      // scx_sched_lock
+  kDump,          // scx_dump_lock
+  kBpfObject,     // bpf_spin_lock, bpf_timer and map bucket locks
+  kWaitQueue,     // wait_queue_head::lock
+  kTimer,         // timer and hrtimer bases
+  kCount,
+};
+
+std::string_view to_string(LockRank rank);
+
+class RankedLock;
+
+/// The locks one context (a CPU's interrupt path, or a fiber) holds, in the order it took them.
+class HeldLocks {
+ public:
+  static constexpr u32 kMaxDepth = 24;
+  bool empty() const { return depth_ == 0; }
+  bool holds(const RankedLock& lock) const;
+  /// True where a spinlock is held, so that the context must not sleep.
+  bool atomic() const { return spinlocks_ > 0; }
+  /// One line per held lock, with the place that took it.
+  void print() const;
+
+ private:
+  friend class RankedLock;
+  struct Entry {
+    RankedLock* lock;
+    std::source_location where;
+  };
+  std::array<Entry, kMaxDepth> entries_{};
+  u32 depth_ = 0;
+  u32 spinlocks_ = 0;
+};
+
+/// A named lock with a rank. `order` tells locks of one rank apart that may nest (two runqueues:
+/// the CPU number): they must be taken in ascending order. Taking one out of order, twice, or
+/// releasing one that is not held prints both places and aborts.
+class RankedLock {
+ public:
+  RankedLock(LockRank rank, const char* name, u64 order = 0)
+      : rank_(rank), order_(order), name_(name) {}
+  RankedLock(const RankedLock&) = delete;
+  RankedLock& operator=(const RankedLock&) = delete;
+
+  void lock(HeldLocks& held, std::source_location where = std::source_location::current());
+  void unlock(HeldLocks& held, std::source_location where = std::source_location::current());
+  bool held() const { return owner_ != nullptr; }
+  bool held_by(const HeldLocks& held) const { return owner_ == &held; }
+
+  LockRank rank() const { return rank_; }
+  u64 order() const { return order_; }
+  const char* name() const { return name_; }
+  /// Sleeping locks (mutexes and rwsems) rank before all spinlocks.
+  bool sleeping() const { return rank_ < LockRank::kScxTasks; }
+
+ private:
+  LockRank rank_;
+  u64 order_;
+  const char* name_;
+  HeldLocks* owner_ = nullptr;
+};
+
+/// Holds a lock for a scope.
+class LockGuard {
+ public:
+  LockGuard(RankedLock& lock, HeldLocks& held,
+            std::source_location where = std::source_location::current())
+      : lock_(lock), held_(held) {
+    lock_.lock(held_, where);
+  }
+  ~LockGuard() { lock_.unlock(held_); }
+  LockGuard(const LockGuard&) = delete;
+  LockGuard& operator=(const LockGuard&) = delete;
+
+ private:
+  RankedLock& lock_;
+  HeldLocks& held_;
+};
+
+}  // namespace uscx

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// bpf::Bpf: the BPF half of a kernel: programs, maps, links, types, and their front door.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/types.h"
+#include "bpf/host.h"
+#include "bpf/kfunc.h"
+#include "bpf/program.h"
+#include "bpf/struct_ops.h"
+#include "bpf/user_memory.h"
+#include "bpf/window.h"
+#include "btf/profile.h"
+
+namespace uscx::btf {
+class Btf;
+}
+
+namespace uscx::bpf {
+
+class FrontDoor;
+
+/// Owned by sched::Kernel; single-threaded. Construct, register kfuncs and struct_ops types, then
+/// serve bpf(2).
+class Bpf {
+ public:
+  Bpf(Host& host, AddressWindow& window, btf::KernelVersion version);
+  ~Bpf();
+
+  Host& host() { return host_; }
+  AddressWindow& window() { return window_; }
+  btf::KernelVersion version() const { return version_; }
+  /// The built-in kernel BTF of this version: what /sys/kernel/btf/vmlinux would hold.
+  const btf::Btf& vmlinux() const;
+  std::span<const std::byte> vmlinux_bytes() const;
+
+  KfuncRegistry& kfuncs() { return kfuncs_; }
+  void register_struct_ops(std::unique_ptr<StructOpsType> type);
+  const std::vector<std::unique_ptr<StructOpsType>>& struct_ops_types() const { return types_; }
+
+  /// bpf(2). Returns what the system call returns: >= 0, or -errno. `attr` of `size` bytes is read
+  /// and written through `memory` only. On a fiber where the command may sleep (LINK_CREATE,
+  /// PROG_TEST_RUN, MAP_UPDATE_ELEM of struct_ops, last close of a link).
+  long syscall(u32 cmd, u64 attr_address, u32 size, UserMemory& memory);
+  /// The caller closes file descriptors with close(2); the kernel notices at its next look. Runs
+  /// what the last close of a link or of a struct_ops map must do (may sleep): call it from a fiber
+  /// after destroying links and before reading results, and regularly.
+  void reap_closed_fds();
+
+  /// Runs a struct_ops callback: `args` become the u64 words of the context; the result is R0.
+  /// Context: any; a sleepable program on a fiber only.
+  u64 run(const Program& program, std::span<const u64> args);
+  /// Runs every fentry (and tp_btf) program attached to kernel function (tracepoint) `name`.
+  /// Returns at once where there is none.
+  void trace_hook(std::string_view name, std::span<const u64> args);
+  bool has_trace_hook(std::string_view name) const;
+
+  /// A task goes away: its task storage is freed. `task` is its window address.
+  void task_gone(u64 task);
+  /// Looks up a program's owner table for kfuncs.
+  std::shared_ptr<StructOpsTable> struct_ops_table(u32 map_id) const;
+
+  /// Formats like bpf_bstr_printf: `fmt` and its u64 arguments as a program passed them. EINVAL for
+  /// a bad format, EFAULT for an unreadable string.
+  Result<std::string> format(std::string_view fmt, std::span<const u64> args);
+
+  /// Commands, helpers and options that were asked for and not served: name -> count, sorted.
+  std::vector<std::pair<std::string, u64>> unserved() const;
+  /// Counts one such request.
+  void count_unserved(std::string name);
+  /// Loads through pointers that faulted to zero, and callbacks run, so far.
+  u64 faults_to_zero() const;
+
+  struct Impl;
+  Impl& impl() { return *impl_; }
+
+ private:
+  Host& host_;
+  AddressWindow& window_;
+  btf::KernelVersion version_;
+  KfuncRegistry kfuncs_;
+  std::vector<std::unique_ptr<StructOpsType>> types_;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace uscx::bpf

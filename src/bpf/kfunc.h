@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Kfuncs: kernel functions that programs call by BTF id. Layers above register sets of them.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/error.h"
+#include "base/types.h"
+#include "bpf/window.h"
+
+namespace uscx::bpf {
+
+class Bpf;
+class Program;
+
+/// KF_* flags of Linux that decide what a caller may do; the load-time checks use them.
+enum KfuncFlags : u32 {
+  kKfAcquire = 1 << 0,
+  kKfRelease = 1 << 1,
+  kKfRetNull = 1 << 2,
+  kKfSleepable = 1 << 3,
+  kKfRcu = 1 << 4,
+  kKfRcuProtected = 1 << 5,
+  kKfImplicitArgs = 1 << 6,
+  kKfIterNew = 1 << 7,
+  kKfIterNext = 1 << 8,
+  kKfIterDestroy = 1 << 9,
+  kKfTrustedArgs = 1 << 10,
+  kKfDestructive = 1 << 11,
+};
+
+/// One call in progress. `args[i]` is R(i+1) as the program left it.
+class KfuncCall {
+ public:
+  KfuncCall(Bpf& bpf_, const Program& prog, const std::array<u64, 5>& registers)
+      : bpf(bpf_), program(prog), args(registers) {}
+
+  Bpf& bpf;
+  const Program& program;  // the program that calls: Linux's implicit `aux` argument
+  std::array<u64, 5> args;
+
+  /// Argument `i` as a live object of `type`; null, after recording a fault, where it is not one.
+  template <class T>
+  T* object(u32 i, const ObjectType& type) {
+    return static_cast<T*>(checked_object(i, type));
+  }
+  /// Argument `i` as `size` bytes of memory the program may read (write: may write); null and a
+  /// fault where it is not.
+  void* memory(u32 i, u64 size, bool write);
+  template <class T>
+  T* memory(u32 i, bool write) {
+    return static_cast<T*>(memory(i, sizeof(T), write));
+  }
+  /// A NUL-terminated string of at most `max` bytes at argument `i`; empty and a fault otherwise.
+  std::string_view string(u32 i, u32 max);
+
+  /// Ends the program's run after this call, with `text` given to Host::program_fault.
+  void fault(std::string text);
+  bool faulted() const { return !fault_text_.empty(); }
+  const std::string& fault_text() const { return fault_text_; }
+
+  /// Calls back into the running program: `callback` is a PSEUDO_FUNC register value.
+  u64 call_back(u64 callback, const std::array<u64, 5>& registers);
+  /// Set by the engine so that call_back works.
+  std::function<u64(u64, const std::array<u64, 5>&)> callback_entry;
+
+ private:
+  void* checked_object(u32 i, const ObjectType& type);
+  std::string fault_text_;
+};
+
+using KfuncFn = std::function<u64(KfuncCall&)>;
+
+struct Kfunc {
+  std::string_view name;  // as the BTF FUNC is called
+  u32 flags = 0;
+  KfuncFn fn;
+  std::string_view set = {};  // e.g. "scx_kfunc_ids_dispatch", used by filters and tables
+};
+
+/// What a checker asks before it accepts a call: may `prog` call `kfunc`? 0 or a positive errno.
+/// Linux: btf_kfunc_id_set::filter.
+using KfuncFilter = std::function<int(const Program& prog, const Kfunc& kfunc)>;
+
+class KfuncRegistry {
+ public:
+  void add(Kfunc kfunc);
+  void add_filter(KfuncFilter filter) { filters_.push_back(std::move(filter)); }
+  const Kfunc* find(std::string_view name) const;
+  /// 0, or the errno of the first filter that refuses.
+  int allowed(const Program& prog, const Kfunc& kfunc) const;
+  const std::vector<std::unique_ptr<Kfunc>>& all() const { return kfuncs_; }
+
+ private:
+  std::vector<std::unique_ptr<Kfunc>> kfuncs_;  // in order of registration
+  std::unordered_map<std::string_view, Kfunc*> by_name_;
+  std::vector<KfuncFilter> filters_;
+};
+
+}  // namespace uscx::bpf

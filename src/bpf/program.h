@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/types.h"
+
+namespace uscx::bpf {
+
+class Map;
+class StructOpsType;
+struct Kfunc;
+
+/// One instruction, as the ISA encodes it (struct bpf_insn).
+struct Insn {
+  u8 code;
+  u8 dst : 4;
+  u8 src : 4;
+  s16 off;
+  s32 imm;
+  bool operator==(const Insn&) const = default;
+};
+static_assert(sizeof(Insn) == 8);
+
+/// A loaded program: checked, relocated, ready for an engine. Immutable after load.
+/// Linux: struct bpf_prog and its aux.
+class Program {
+ public:
+  u32 id = 0;
+  std::string name;
+  u32 type = 0;                  // BPF_PROG_TYPE_*
+  u32 expected_attach_type = 0;
+  bool sleepable = false;
+  u32 attach_btf_id = 0;
+  std::string attach_name;       // the FUNC, typedef or struct that attach_btf_id names
+  const StructOpsType* struct_ops = nullptr;  // for STRUCT_OPS programs
+  u32 member_index = 0;
+  std::string member_name;
+  u32 nr_args = 5;               // arguments of the callback's prototype, copied into the context
+  std::array<u8, 8> tag{};
+
+  std::vector<Insn> insns;       // with map addresses, kfunc indexes and subprogram offsets resolved
+  std::vector<u32> subprogram_starts;          // ascending; [0] = 0
+  std::vector<std::shared_ptr<Map>> maps;      // used and bound
+  std::vector<const Kfunc*> kfuncs;            // by index in a call's imm
+  u32 btf_id = 0;                              // of the object's BTF
+
+  /// The struct_ops map the program belongs to; 0 before one takes it. The scheduler that kfuncs
+  /// resolve. Linux: prog->aux->st_ops_assoc.
+  mutable u32 struct_ops_map_id = 0;
+  mutable bool struct_ops_poisoned = false;
+
+  // Statistics.
+  mutable u64 run_count = 0;
+  mutable u64 insns_executed = 0;
+};
+
+}  // namespace uscx::bpf
