@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The kernel's types for the C++ core: everything of kernel_types.h, in namespace abi.
+#pragma once
+
+namespace abi {
+#include "abi/kernel_types.h"
+}  // namespace abi
+
+#undef SINCE
+#undef UNTIL
+#undef VALUE_SINCE
+#undef VALUE_UNTIL
+#undef KFUNC
+#undef KFUNC_FASTCALL
+#undef KERNEL_FUNC
+#undef PERCPU_VAR
+#undef __arena_ptr

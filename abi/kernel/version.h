@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Which kernel has what.
+ *
+ *   SINCE(7, 3)  the first version that has the declaration
+ *   UNTIL(7, 3)  the first version that no longer has it
+ *
+ * stand after a struct member, after the closing brace of a type, or before a function or variable.
+ * An enumerator carries no attribute: VALUE_SINCE(NAME, 7, 3) beside its enum says it instead.
+ *
+ * A member that a version lacks is left out and the others stay where they are. That is right for what programs reach by
+ * CO-RE and wrong for what is passed by position; such a type (and a function whose prototype changed, and an enumerator
+ * whose value changed) is spelt twice: NAME is the newest form, NAME___until_7_3 the one of versions before 7.3.
+ */
+#if defined(ABI_EMIT_BTF)
+#define SINCE(major, minor) __attribute__((btf_decl_tag("since:" #major "." #minor)))
+#define UNTIL(major, minor) __attribute__((btf_decl_tag("until:" #major "." #minor)))
+#define VALUE_SINCE(name, major, minor) char uscx_value_##name SINCE(major, minor)
+#define VALUE_UNTIL(name, major, minor) char uscx_value_##name UNTIL(major, minor)
+#else
+#define SINCE(major, minor)
+#define UNTIL(major, minor)
+#define VALUE_SINCE(name, major, minor) struct uscx_value_##name
+#define VALUE_UNTIL(name, major, minor) struct uscx_value_##name
+#endif
+
+/*
+ * KFUNC: callable from programs. KERNEL_FUNC: only its name and prototype matter (fentry targets, argument annotations).
+ * The BTF needs parameter names, which clang records for definitions only.
+ */
+#if defined(ABI_EMIT_BTF)
+#define KERNEL_FUNC(ret, name, ...)                                                                \
+  ret name(__VA_ARGS__) {                                                                          \
+    __builtin_unreachable();                                                                       \
+  }
+#define KFUNC(ret, name, ...) __attribute__((btf_decl_tag("bpf_kfunc"))) KERNEL_FUNC(ret, name, __VA_ARGS__)
+#define KFUNC_FASTCALL(ret, name, ...) __attribute__((btf_decl_tag("bpf_fastcall"))) KFUNC(ret, name, __VA_ARGS__)
+#define PERCPU_VAR(type, name) __attribute__((section(".data..percpu"))) type name = {}
+#elif defined(__cplusplus)
+#define KERNEL_FUNC(ret, name, ...)
+#define KFUNC(ret, name, ...) ret name(__VA_ARGS__);
+#define KFUNC_FASTCALL(ret, name, ...) ret name(__VA_ARGS__);
+#define PERCPU_VAR(type, name)
+#else
+#define KERNEL_FUNC(ret, name, ...)
+#define KFUNC(ret, name, ...) extern ret name(__VA_ARGS__) __attribute__((weak)) __attribute__((section(".ksyms")));
+#define KFUNC_FASTCALL(ret, name, ...) KFUNC(ret, name, __VA_ARGS__)
+#define PERCPU_VAR(type, name)
+#endif
+
+/* A pointer into the arena, as the kernel's BTF marks it. */
+#if defined(ABI_EMIT_BTF)
+#define __arena_ptr __attribute__((btf_type_tag("address_space(1)")))
+#elif defined(__BPF_FEATURE_ADDR_SPACE_CAST) && !defined(__cplusplus)
+#define __arena_ptr __attribute__((address_space(1)))
+#else
+#define __arena_ptr
+#endif
