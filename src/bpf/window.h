@@ -20,6 +20,9 @@ struct ObjectType {
   bool (*may_write)(u64 offset, u32 size) = nullptr;
   /// Memory that belongs to programs (map values, stacks, contexts they may write).
   bool program_memory = false;
+  /// How much of an object programs can see, from its start; 0: all. What the kernel keeps behind
+  /// the struct of the ABI stays its own: Extent::size is at most this.
+  u64 visible_size = 0;
 };
 
 /// Memory of programs: stacks, map values, buffers; all of it readable and writable.

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What a task does when it has a CPU. The core owns the interface; workload models, kernel threads
+// and (later) real loader threads implement it.
+#pragma once
+
+#include <functional>
+#include <utility>
+
+#include "base/types.h"
+
+namespace uscx::sched {
+
+class Kernel;
+struct Task;
+
+/// What a task does next, until its behaviour is asked again.
+struct Step {
+  enum class Kind : u8 {
+    kCompute,  // use the CPU for `work`: at capacity 1024 if `scaled`, else wall time on the CPU
+    kBlock,    // sleep until woken: the core sets `state` and schedules away, atomically
+    kYield,    // sched_yield()
+    kCall,     // run `call` on the task's kernel stack; it may sleep (fork, setaffinity, bpf(2))
+    kExit,     // exit(2)
+  };
+  Kind kind = Kind::kCompute;
+  bool scaled = true;
+  u32 state = 1;  // kBlock: TASK_INTERRUPTIBLE or TASK_UNINTERRUPTIBLE
+  Nanos work{};
+  std::function<void(Task&)> call{};
+
+  static Step compute(Nanos work, bool scaled = true) {
+    return {.kind = Kind::kCompute, .scaled = scaled, .work = work};
+  }
+  static Step block(u32 state = 1) { return {.kind = Kind::kBlock, .state = state}; }
+  static Step yield() { return {.kind = Kind::kYield}; }
+  static Step system_call(std::function<void(Task&)> call) {
+    return {.kind = Kind::kCall, .call = std::move(call)};
+  }
+  static Step exit() { return {.kind = Kind::kExit}; }
+};
+
+class Behaviour {
+ public:
+  virtual ~Behaviour() = default;
+  /// Called when `task` has a CPU and its previous step is over. It may wake other tasks and arm
+  /// timers through the kernel (each costs time, charged by the core). Context: task context on
+  /// that CPU, no locks held. To wait: put the task on a wait queue (or arm a timer that wakes it)
+  /// and return Step::block(); no wakeup can fall between. A spurious wakeup is possible: re-check.
+  virtual Step next(Kernel& kernel, Task& task) = 0;
+};
+
+}  // namespace uscx::sched

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// sched_ext, as the rest of the kernel sees it. Linux: kernel/sched/ext/ext.h.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/types.h"
+#include "sched/sched_class.h"
+
+namespace uscx::sched {
+class Kernel;
+struct Rq;
+struct Task;
+}  // namespace uscx::sched
+
+namespace uscx::sched::ext {
+
+struct Sched;
+
+/// How the last scheduler ended; what ops.exit() was told.
+struct ExitRecord {
+  s32 kind = 0;         // SCX_EXIT_*; 0: none has ended
+  s64 code = 0;
+  std::string reason;
+  std::string msg;
+  std::string dump;
+  std::string sched_name;
+  Pid stalled_pid = 0;  // kind ERROR_STALL
+};
+
+/// The sched_ext part of a kernel: the class, the struct_ops type, the kfuncs. Owned by Kernel,
+/// which calls the hooks below where Linux's core does.
+class Ext {
+ public:
+  explicit Ext(Kernel& kernel);
+  ~Ext();
+
+  SchedClass& sched_class();
+  /// Registers struct_ops types, kfunc sets and filters with kernel.bpf(); once, at boot.
+  void register_bpf();
+  /// Runqueues exist: sets up each one's ext part and its local DSQ.
+  void init_rqs();
+
+  // Hooks of the core, as Linux's.
+  bool enabled() const;                 // scx_enabled()
+  bool switched_all() const;            // scx_switched_all()
+  bool task_should_scx(int policy) const;
+  int check_setscheduler(Task& p, int policy);  // 0 or positive errno
+  void init_task_entity(Task& p);       // init_scx_entity()
+  // fork: all four on the parent's fiber, may sleep.
+  void pre_fork(Task& p);
+  int fork(Task& p);                    // 0 or positive errno
+  void post_fork(Task& p);
+  void cancel_fork(Task& p);
+  void task_dead(Task& p);              // sched_ext_dead()
+  void tick(Rq& rq);                    // scx_tick(), from every tick
+  /// `idle` is what the CPU becomes. From the idle class's set_next and put_prev. scx_update_idle().
+  void update_idle(Rq& rq, bool idle, bool do_notify);
+  bool allow_ttwu_queue(const Task& p) const;
+  bool can_stop_tick(Rq& rq);
+  void rq_clock_updated(Rq& rq);        // scx_rq_clock_update()
+  void rq_unlocked(Rq& rq);             // scx_rq_clock_invalidate()
+
+  // For observers and the command.
+  const char* state() const;            // "disabled", ...
+  u64 enable_seq() const;
+  u64 hotplug_seq() const;
+  u64 nr_rejected() const;
+  std::string root_ops_name() const;    // empty: none
+  std::vector<std::pair<std::string, s64>> events() const;
+  const ExitRecord& last_exit() const;
+  u64 nr_callbacks() const;
+  /// Which queue a task waits in, for people: "local DSQ of CPU 3", "DSQ 0x1", "the BPF scheduler".
+  std::string where_queued(const Task& p) const;
+  /// A program broke a rule the verifier would have held it to: ejects its scheduler.
+  void program_fault(std::string_view text);
+
+  struct Impl;
+  Impl& impl() { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace uscx::sched::ext

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the scheduler core runs on. Owned by sched/, implemented by machine/.
+#pragma once
+
+#include "base/types.h"
+#include "sched/costs.h"
+#include "sched/topology.h"
+
+namespace uscx::sched {
+
+class Kernel;
+struct Task;
+
+/// A one-shot timer. Its owner derives from it; `fired` runs in interrupt context on the CPU it was
+/// started for. Must be cancelled before it is destroyed. Linux: struct hrtimer.
+class Timer {
+ public:
+  virtual ~Timer() = default;
+  virtual void fired(Kernel& kernel) = 0;
+  bool armed() const { return slot != kIdle; }
+
+  static constexpr u32 kIdle = ~0U;
+  u32 slot = kIdle;      // the machine's own: where it keeps an armed timer
+  u64 expires_ns = 0;    // the machine's own while armed
+};
+
+/// Deferred work in interrupt context, at most once queued. Linux: struct irq_work.
+class IrqWork {
+ public:
+  virtual ~IrqWork() = default;
+  virtual void run(Kernel& kernel) = 0;
+  bool queued = false;   // the machine's own
+};
+
+/// The machine calls the kernel's entry points (Kernel::irq_*, Kernel::run_current) one at a time.
+class Machine {
+ public:
+  virtual ~Machine() = default;
+
+  virtual Nanos now() const = 0;
+  virtual const Topology& topology() const = 0;
+  virtual const Costs& costs() const = 0;
+
+  /// Arms (or re-arms) a timer for time `expires`, at once if that has passed, on `cpu`.
+  virtual void timer_start(Timer& timer, Nanos expires, CpuId cpu) = 0;
+  /// True where it was armed.
+  virtual bool timer_cancel(Timer& timer) = 0;
+
+  /// Sends the reschedule interrupt: Kernel::irq_resched(to) after the IPI's latency.
+  virtual void send_resched(CpuId to) = 0;
+  /// Queues `work` on `to`: at once after the current handler where `to` is the current CPU, by IPI
+  /// otherwise. False where it is queued already.
+  virtual bool queue_irq_work(IrqWork& work, CpuId to) = 0;
+
+  /// The periodic tick of a CPU: Kernel::irq_tick(cpu) every 1/HZ. Idle CPUs have none.
+  virtual void tick_start(CpuId cpu) = 0;
+  virtual void tick_stop(CpuId cpu) = 0;
+
+  /// `next` is on `cpu` from now on. The machine keeps what is left of prev's compute step, and
+  /// goes on with next's, or asks Kernel::run_current(cpu) for its next step once the switch has
+  /// been paid for. Not called where prev == next.
+  virtual void switched(CpuId cpu, Task& prev, Task& next) = 0;
+  /// The kernel used `cost` of this CPU's time: what runs there is delayed by it.
+  virtual void charge(CpuId cpu, Nanos cost) = 0;
+
+  /// A place where another CPU may go first. Nothing in a plain run.
+  virtual void sync_point(const char* name) = 0;
+};
+
+}  // namespace uscx::sched

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#pragma once
+
+#include <memory>
+
+#include "abi/abi.h"
+#include "base/intrusive_list.h"
+#include "base/lock.h"
+#include "base/types.h"
+#include "sched/task.h"
+
+namespace uscx::sched {
+
+namespace ext {
+struct ExtRq;
+}
+struct FairRq;
+struct RtRq;
+
+extern const bpf::ObjectType kRqObject;
+
+/// A CPU's runqueue: the struct that programs see, and what the core keeps behind it. It is the
+/// per-CPU variable `runqueues`. Linux: struct rq.
+struct Rq : abi::rq {
+  explicit Rq(CpuId id);
+  ~Rq();
+
+  CpuId id;
+  RankedLock lock;             // protects all of it; two are taken in the order of their CPUs
+  bool online = true;
+  bool need_resched = false;   // TIF_NEED_RESCHED of the current task
+  bool resched_sent = false;   // an IPI is under way
+  bool clock_valid = false;    // the clock was updated since the lock was taken
+  bool tick_on = false;
+  u32 preempt_count = 0;       // of what runs here; schedule() waits for 0
+
+  std::unique_ptr<FairRq> fair;
+  std::unique_ptr<RtRq> rt;
+  std::unique_ptr<ext::ExtRq> ext;
+  HeldLocks irq_held;          // locks of this CPU's interrupt and schedule() paths
+
+  // Accounting, for the observers.
+  u64 busy_ns = 0;             // running something other than idle
+  u64 idle_since_ns = 0;
+  u64 nr_schedules = 0;
+
+  Task* current() const { return Task::from(curr); }
+  Task* idle_task() const { return Task::from(idle); }
+};
+
+}  // namespace uscx::sched

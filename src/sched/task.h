@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "abi/abi.h"
+#include "base/intrusive_list.h"
+#include "base/lock.h"
+#include "base/types.h"
+#include "bpf/window.h"
+#include "sched/behaviour.h"
+#include "sched/fiber.h"
+#include "sched/flags.h"
+#include "sched/wait.h"
+
+namespace uscx::sched {
+
+class SchedClass;
+struct Rq;
+struct TaskGroup;
+
+/// Which stores programs may do to a task: scx.slice, scx.dsq_vtime, scx.disallow.
+/// Programs see sizeof(abi::task_struct) of it and nothing of what follows.
+extern const bpf::ObjectType kTaskObject;
+
+/// A task: the struct that programs see (pid, comm, scx, cpus_ptr, ... are the real ones), and what
+/// the core keeps behind it. Lives in the address window. Linux: task_struct.
+struct Task : abi::task_struct {
+  explicit Task(std::string name);
+
+  // --- scheduler core ---------------------------------------------------------------------
+  SchedClass* klass = nullptr;    // p->sched_class
+  CpuId cpu = 0;                  // task_cpu()
+  RankedLock pi_lock;             // affinity, policy and wakeups; before the rq lock
+  ListNode all_node;              // Kernel::tasks, by creation
+  ListNode rq_node;               // a class's queue (rt, fair)
+  TaskGroup* group = nullptr;     // p->sched_task_group
+  int on_rq_state = 0;            // p->on_rq: 0, TASK_ON_RQ_QUEUED, TASK_ON_RQ_MIGRATING
+  bool wakeup_migrated = false;
+  u64 exec_start_ns = 0;          // rq clock when it last began to be charged
+  u64 vruntime_ns = 0;            // fair
+
+  // --- what it does -------------------------------------------------------------------------
+  std::unique_ptr<Behaviour> behaviour;
+  std::unique_ptr<Fiber> kernel_stack;   // present while a system call (Step::kCall) is in progress
+  Step pending{};                        // the step in progress; compute: what is left of it
+  bool step_valid = false;               // `pending` still has something to do
+  std::string group_label;               // the workload's name for its kind: the report groups by it
+
+  // --- for the observers: when things last happened (virtual ns) ---------------------------
+  u64 woken_at_ns = 0;            // last wakeup that has not led to a run yet; 0: none
+  u64 runnable_since_ns = 0;
+  u64 created_at_ns = 0;
+  u64 nr_switches = 0;
+  u64 nr_migrations = 0;
+
+  // --- sched_ext's own (the rest is in abi::task_struct::scx) --------------------------------
+  ListNode scx_tasks_node;        // scx_tasks list
+  ListNode scx_runnable_node;     // rq->scx.runnable_list
+  ListNode scx_dsq_node;          // FIFO position in its DSQ
+  void* scx_private = nullptr;    // owned by sched/ext
+
+  bool is_idle() const { return (flags & PF_IDLE) != 0; }
+  bool is_kthread() const { return (flags & PF_KTHREAD) != 0; }
+  bool on_rq_queued() const { return on_rq_state == TASK_ON_RQ_QUEUED; }
+  bool on_rq_migrating() const { return on_rq_state == TASK_ON_RQ_MIGRATING; }
+  u64 address() const { return reinterpret_cast<u64>(static_cast<const abi::task_struct*>(this)); }
+
+  static Task* from(abi::task_struct* p) { return static_cast<Task*>(p); }
+  static const Task* from(const abi::task_struct* p) { return static_cast<const Task*>(p); }
+};
+
+}  // namespace uscx::sched

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the core tells whoever listens. Nothing in the core formats or counts for a report. With no
+// subscriber a tracepoint costs one branch.
+#pragma once
+
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "base/types.h"
+
+namespace uscx::sched {
+
+struct Task;
+struct Rq;
+
+/// One kind of event. Subscribers are called in the order they came and must change nothing.
+template <class... Args>
+class Tracepoint {
+ public:
+  void subscribe(std::function<void(Args...)> fn) { subscribers_.push_back(std::move(fn)); }
+  bool enabled() const { return !subscribers_.empty(); }
+  void operator()(Args... args) const {
+    if (subscribers_.empty()) return;
+    for (const auto& fn : subscribers_) fn(args...);
+  }
+
+ private:
+  std::vector<std::function<void(Args...)>> subscribers_;
+};
+
+/// Names follow Linux's sched:* and sched_ext:* events. `now` is virtual time.
+struct Tracepoints {
+  /// prev leaves the CPU (prev_state as __state: 0 = preempted), next takes it.
+  Tracepoint<Nanos /*now*/, CpuId, const Task& /*prev*/, u32 /*prev_state*/, const Task& /*next*/> sched_switch;
+  Tracepoint<Nanos, CpuId /*of the waker*/, const Task&, CpuId /*target*/> sched_waking;
+  Tracepoint<Nanos, CpuId, const Task&, CpuId> sched_wakeup;
+  Tracepoint<Nanos, CpuId, const Task&, CpuId> sched_wakeup_new;
+  Tracepoint<Nanos, const Task&, CpuId /*from*/, CpuId /*to*/> sched_migrate_task;
+  Tracepoint<Nanos, const Task& /*parent*/, const Task& /*child*/> sched_process_fork;
+  Tracepoint<Nanos, const Task&> sched_process_exit;
+  /// Before a task is freed: forget pointers to it.
+  Tracepoint<const Task&> sched_process_free;
+
+  // sched_ext
+  /// A callback of the BPF scheduler returned. `result` as the callback's prototype has it.
+  Tracepoint<Nanos, CpuId, std::string_view /*op*/, const Task* /*subject*/, u64 /*result*/> scx_callback;
+  /// A task was put on (or left) a dispatch queue.
+  Tracepoint<Nanos, const Task&, u64 /*dsq_id*/, bool /*on*/, u32 /*nr after*/> scx_dsq;
+  /// enabling, enabled, disabling, disabled; bypass on or off.
+  Tracepoint<Nanos, std::string_view /*state*/> scx_state;
+  Tracepoint<Nanos, s32 /*kind*/, s64 /*code*/, std::string_view /*reason*/, std::string_view /*msg*/> scx_exit;
+  Tracepoint<Nanos, std::string_view /*line*/> scx_dump;
+  Tracepoint<Nanos, std::string_view /*name*/, s64 /*delta*/> scx_event;
+
+  /// bpf_trace_printk() and the kernel log.
+  Tracepoint<Nanos, CpuId, const Task* /*current*/, std::string_view> trace_printk;
+  Tracepoint<Nanos, CpuId, const Task*, std::string_view> kernel_log;
+};
+
+}  // namespace uscx::sched
