@@ -8,10 +8,13 @@ namespace abi {
 
 #undef SINCE
 #undef UNTIL
+#undef ENUM_SINCE
+#undef ENUM_UNTIL
 #undef VALUE_SINCE
 #undef VALUE_UNTIL
 #undef KFUNC
 #undef KFUNC_FASTCALL
 #undef KERNEL_FUNC
+#undef KERNEL_FUNC_WIDE
 #undef PERCPU_VAR
 #undef __arena_ptr

@@ -55,7 +55,8 @@ VALUE_SINCE(SCX_REENQ_MAX_REPEAT, 7, 3);
 enum scx_cid_consts {
   SCX_CID_SHARD_SIZE_DFL = 24,
   SCX_CID_SHARD_MAX_CPUS = 512,
-} SINCE(7, 3);
+};
+ENUM_SINCE(scx_cid_consts, 7, 3);
 
 enum scx_arena_consts {
   SCX_ARENA_MIN_ORDER = 3,
@@ -69,7 +70,8 @@ enum scx_slice_oob_consts {
   SCX_SLICE_OOB_ID_SHIFT = 43ULL,
   SCX_SLICE_OOB_ID_MASK = 1048575ULL,
   SCX_SLICE_OOB_PENDING = 9223372036854775808ULL,
-} SINCE(7, 3);
+};
+ENUM_SINCE(scx_slice_oob_consts, 7, 3);
 
 /* ---- what a scheduler asks for */
 
@@ -103,7 +105,8 @@ enum scx_cap_flags {
   SCX_CAP_PERF = 8,
   SCX_CAP_BASE = 1,
   SCX_CAPS_REENQ_ON_LOSS = 3,
-} SINCE(7, 3);
+};
+ENUM_SINCE(scx_cap_flags, 7, 3);
 
 /* ---- queueing */
 

@@ -6,7 +6,7 @@
  *   UNTIL(7, 3)  the first version that no longer has it
  *
  * stand after a struct member, after the closing brace of a type, or before a function or variable.
- * An enumerator carries no attribute: VALUE_SINCE(NAME, 7, 3) beside its enum says it instead.
+ * Enums and enumerators carry no attribute: ENUM_SINCE(NAME, 7, 3) and VALUE_SINCE(NAME, 7, 3) beside them say it instead.
  *
  * A member that a version lacks is left out and the others stay where they are. That is right for what programs reach by
  * CO-RE and wrong for what is passed by position; such a type (and a function whose prototype changed, and an enumerator
@@ -17,16 +17,21 @@
 #define UNTIL(major, minor) __attribute__((btf_decl_tag("until:" #major "." #minor)))
 #define VALUE_SINCE(name, major, minor) char uscx_value_##name SINCE(major, minor)
 #define VALUE_UNTIL(name, major, minor) char uscx_value_##name UNTIL(major, minor)
+#define ENUM_SINCE(name, major, minor) char uscx_enum_##name SINCE(major, minor)
+#define ENUM_UNTIL(name, major, minor) char uscx_enum_##name UNTIL(major, minor)
 #else
 #define SINCE(major, minor)
 #define UNTIL(major, minor)
 #define VALUE_SINCE(name, major, minor) struct uscx_value_##name
 #define VALUE_UNTIL(name, major, minor) struct uscx_value_##name
+#define ENUM_SINCE(name, major, minor) struct uscx_enum_##name
+#define ENUM_UNTIL(name, major, minor) struct uscx_enum_##name
 #endif
 
 /*
  * KFUNC: callable from programs. KERNEL_FUNC: only its name and prototype matter (fentry targets, argument annotations).
- * The BTF needs parameter names, which clang records for definitions only.
+ * The BTF needs parameter names, which clang records for definitions only; and BPF has no definition with more than five
+ * parameters, so KERNEL_FUNC_WIDE goes without the names.
  */
 #if defined(ABI_EMIT_BTF)
 #define KERNEL_FUNC(ret, name, ...)                                                                \
@@ -35,14 +40,17 @@
   }
 #define KFUNC(ret, name, ...) __attribute__((btf_decl_tag("bpf_kfunc"))) KERNEL_FUNC(ret, name, __VA_ARGS__)
 #define KFUNC_FASTCALL(ret, name, ...) __attribute__((btf_decl_tag("bpf_fastcall"))) KFUNC(ret, name, __VA_ARGS__)
+#define KERNEL_FUNC_WIDE(ret, name, ...) ret (*uscx_func_##name)(__VA_ARGS__);
 #define PERCPU_VAR(type, name) __attribute__((section(".data..percpu"))) type name = {}
 #elif defined(__cplusplus)
 #define KERNEL_FUNC(ret, name, ...)
+#define KERNEL_FUNC_WIDE(ret, name, ...)
 #define KFUNC(ret, name, ...) ret name(__VA_ARGS__);
 #define KFUNC_FASTCALL(ret, name, ...) ret name(__VA_ARGS__);
 #define PERCPU_VAR(type, name)
 #else
 #define KERNEL_FUNC(ret, name, ...)
+#define KERNEL_FUNC_WIDE(ret, name, ...)
 #define KFUNC(ret, name, ...) extern ret name(__VA_ARGS__) __attribute__((weak)) __attribute__((section(".ksyms")));
 #define KFUNC_FASTCALL(ret, name, ...) KFUNC(ret, name, __VA_ARGS__)
 #define PERCPU_VAR(type, name)
