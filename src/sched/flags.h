@@ -2,6 +2,16 @@
 // Flags of the scheduler core, with Linux's names and values: programs see them in their callbacks.
 #pragma once
 
+// The C library's header comes with the C++ one and makes macros of some of these names.
+#include <sched.h>
+#undef SCHED_NORMAL
+#undef SCHED_FIFO
+#undef SCHED_RR
+#undef SCHED_BATCH
+#undef SCHED_IDLE
+#undef SCHED_DEADLINE
+#undef SCHED_EXT
+
 #include "base/types.h"
 
 namespace uscx::sched {
