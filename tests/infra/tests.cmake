@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# What make and CMake promise.
+add_test(NAME infra_clean
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/clean_test.sh ${CMAKE_SOURCE_DIR})
