@@ -48,6 +48,9 @@ struct Task : abi::task_struct {
   bool step_valid = false;               // `pending` still has something to do
   std::string group_label;               // the workload's name for its kind: the report groups by it
 
+  // --- the machine's own --------------------------------------------------------------------
+  CpuId ran_on = kNoCpu;                 // where it last had a CPU: its caches are warm there
+
   // --- for the observers: when things last happened (virtual ns) ---------------------------
   u64 woken_at_ns = 0;            // last wakeup that has not led to a run yet; 0: none
   u64 runnable_since_ns = 0;
