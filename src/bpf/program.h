@@ -13,6 +13,7 @@ namespace uscx::bpf {
 
 class Map;
 class StructOpsType;
+struct DecodedProgram;
 struct Kfunc;
 
 /// One instruction, as the ISA encodes it (struct bpf_insn).
@@ -53,6 +54,9 @@ class Program {
   /// resolve. Linux: prog->aux->st_ops_assoc.
   mutable u32 struct_ops_map_id = 0;
   mutable bool struct_ops_poisoned = false;
+
+  /// The interpreter's form of `insns`, made at the first run.
+  mutable std::shared_ptr<const DecodedProgram> decoded;
 
   // Statistics.
   mutable u64 run_count = 0;

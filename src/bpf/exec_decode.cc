@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "bpf/exec_decode.h"
+
+#include "bpf/isa.h"
+
+namespace uscx::bpf {
+
+namespace {
+
+using namespace isa;
+
+/// The form of a four-fold operation whose 64-bit immediate form is `base`.
+OpCode form(OpCode base, bool wide, bool from_register) {
+  return static_cast<OpCode>(static_cast<u16>(base) + (wide ? 0 : 2) + (from_register ? 1 : 0));
+}
+
+OpCode move_code(const Insn& insn) {
+  const bool wide = class_of(insn) == kAlu64;
+  if (!is_x(insn) || insn.off == 0) return form(OpCode::k_mov64k, wide, is_x(insn));
+  if (insn.off == 8) return wide ? OpCode::k_movsx8_64 : OpCode::k_movsx8_32;
+  if (insn.off == 16) return wide ? OpCode::k_movsx16_64 : OpCode::k_movsx16_32;
+  if (insn.off == 32 && wide) return OpCode::k_movsx32_64;
+  return OpCode::k_trap;
+}
+
+/// Byte order operations; the machine is little-endian.
+OpCode end_code(const Insn& insn) {
+  const bool swap = class_of(insn) == kAlu64 || is_x(insn);
+  switch (insn.imm) {
+    case 16:
+      return swap ? OpCode::k_swap16 : OpCode::k_zext16;
+    case 32:
+      return swap ? OpCode::k_swap32 : OpCode::k_zext32;
+    case 64:
+      return swap ? OpCode::k_swap64 : OpCode::k_nop;
+    default:
+      return OpCode::k_trap;
+  }
+}
+
+OpCode alu_code(const Insn& insn) {
+  const bool wide = class_of(insn) == kAlu64;
+  const bool sign = insn.off == 1;
+  auto four = [&](OpCode base) { return form(base, wide, is_x(insn)); };
+  switch (op_of(insn)) {
+    case kAdd:
+      return four(OpCode::k_add64k);
+    case kSub:
+      return four(OpCode::k_sub64k);
+    case kMul:
+      return four(OpCode::k_mul64k);
+    case kDiv:
+      return four(sign ? OpCode::k_sdiv64k : OpCode::k_div64k);
+    case kMod:
+      return four(sign ? OpCode::k_smod64k : OpCode::k_mod64k);
+    case kOr:
+      return four(OpCode::k_or64k);
+    case kAnd:
+      return four(OpCode::k_and64k);
+    case kXor:
+      return four(OpCode::k_xor64k);
+    case kLsh:
+      return four(OpCode::k_lsh64k);
+    case kRsh:
+      return four(OpCode::k_rsh64k);
+    case kArsh:
+      return four(OpCode::k_arsh64k);
+    case kMov:
+      return move_code(insn);
+    case kNeg:
+      return wide ? OpCode::k_neg64 : OpCode::k_neg32;
+    case kEnd:
+      return end_code(insn);
+    default:
+      return OpCode::k_trap;
+  }
+}
+
+/// The form of `one_byte` for the size of the access.
+OpCode sized(OpCode one_byte, const Insn& insn) {
+  const u16 step = size_of(insn) == kB ? 0 : size_of(insn) == kH ? 1 : size_of(insn) == kW ? 2 : 3;
+  return static_cast<OpCode>(static_cast<u16>(one_byte) + step);
+}
+
+OpCode memory_code(const Insn& insn) {
+  switch (class_of(insn)) {
+    case kLdx:
+      if (mode_of(insn) == kMem) return sized(OpCode::k_ldx1, insn);
+      if (mode_of(insn) == kMemsx && size_of(insn) != kDw) return sized(OpCode::k_ldsx1, insn);
+      return OpCode::k_trap;
+    case kSt:
+      return mode_of(insn) == kMem ? sized(OpCode::k_st1, insn) : OpCode::k_trap;
+    default:
+      if (mode_of(insn) == kMem) return sized(OpCode::k_stx1, insn);
+      if (mode_of(insn) != kAtomic) return OpCode::k_trap;
+      // One CPU runs at a time, so plain accesses have acquire and release semantics.
+      if (insn.imm == kLoadAcquire) return sized(OpCode::k_ldx1, insn);
+      if (insn.imm == kStoreRelease) return sized(OpCode::k_stx1, insn);
+      if (size_of(insn) == kW) return OpCode::k_atomic4;
+      return size_of(insn) == kDw ? OpCode::k_atomic8 : OpCode::k_trap;
+  }
+}
+
+OpCode jump_code(const Insn& insn) {
+  const bool wide = class_of(insn) == kJmp;
+  auto four = [&](OpCode base) { return form(base, wide, is_x(insn)); };
+  if (insn == kTrap || insn.code == kGotox) return OpCode::k_trap;
+  if (is_goto(insn)) return OpCode::k_ja;
+  if (is_exit(insn)) return OpCode::k_exit;
+  if (insn.code == kMayGoto) return OpCode::k_may_goto;
+  switch (op_of(insn)) {
+    case kJeq:
+      return four(OpCode::k_jeq64k);
+    case kJne:
+      return four(OpCode::k_jne64k);
+    case kJgt:
+      return four(OpCode::k_jgt64k);
+    case kJge:
+      return four(OpCode::k_jge64k);
+    case kJlt:
+      return four(OpCode::k_jlt64k);
+    case kJle:
+      return four(OpCode::k_jle64k);
+    case kJset:
+      return four(OpCode::k_jset64k);
+    case kJsgt:
+      return four(OpCode::k_jsgt64k);
+    case kJsge:
+      return four(OpCode::k_jsge64k);
+    case kJslt:
+      return four(OpCode::k_jslt64k);
+    case kJsle:
+      return four(OpCode::k_jsle64k);
+    default:
+      return OpCode::k_trap;
+  }
+}
+
+void decode_call(const Program& program, const HelperTable& helpers, const Insn& insn, Op& op) {
+  if (insn.src == kPseudoCall) {
+    op.code = OpCode::k_call_local;
+    op.off = insn.imm + 1;
+  } else if (insn.src == kPseudoKfuncCall) {
+    const u32 index = static_cast<u32>(insn.imm);
+    if (index >= program.kfuncs.size() || !program.kfuncs[index]->fn) return;
+    op.code = OpCode::k_call_kfunc;
+    op.imm = reinterpret_cast<u64>(program.kfuncs[index]);
+  } else {
+    const Helper* helper = helpers.find(static_cast<u32>(insn.imm));
+    if (!helper || !helper->fn) return;
+    op.code = OpCode::k_call_helper;
+    op.imm = reinterpret_cast<u64>(helper);
+  }
+}
+
+bool registers_exist(const Insn& insn) {
+  return insn.dst < kNrRegisters && (insn.src < kNrRegisters);
+}
+
+Op decode(const Program& program, const HelperTable& helpers, const Insn& insn, u32 index) {
+  Op op;
+  op.dst = insn.dst;
+  op.src = insn.src;
+  op.off = insn.off;
+  op.imm = static_cast<u64>(static_cast<s64>(insn.imm));
+  if (!registers_exist(insn)) return op;
+  if (is_call(insn)) {
+    decode_call(program, helpers, insn, op);
+  } else if (is_alu(insn)) {
+    op.code = alu_code(insn);
+    // addr_space_cast and other uses of off on a move are trapped by move_code; the frame pointer
+    // is never written.
+    if (insn.dst == kFramePointer) op.code = OpCode::k_trap;
+  } else if (is_jump_class(insn)) {
+    op.code = jump_code(insn);
+    op.off = jump_distance(insn) + 1;
+  } else if (class_of(insn) == kLd) {
+    if (insn.code != kLdImm64 || insn.dst == kFramePointer) return op;
+    if (index + 1 >= program.insns.size()) return op;
+    op.code = OpCode::k_ld_imm64;
+    op.imm = static_cast<u64>(static_cast<u32>(program.insns[index + 1].imm)) << 32 |
+             static_cast<u32>(insn.imm);
+  } else {
+    op.code = memory_code(insn);
+    const bool loads = class_of(insn) == kLdx || (is_atomic(insn) && insn.imm == kLoadAcquire);
+    if (loads && insn.dst == kFramePointer) op.code = OpCode::k_trap;
+  }
+  return op;
+}
+
+bool is_jump(OpCode code) {
+  return code == OpCode::k_ja || code == OpCode::k_may_goto || code == OpCode::k_call_local ||
+         (code >= OpCode::k_jeq64k && code <= OpCode::k_jsle32x);
+}
+
+}  // namespace
+
+std::shared_ptr<const DecodedProgram> decode_program(const Program& program,
+                                                     const HelperTable& helpers) {
+  auto decoded = std::make_shared<DecodedProgram>();
+  const u32 count = static_cast<u32>(program.insns.size());
+  decoded->ops.reserve(count + 1);
+  for (u32 i = 0; i < count; i++) {
+    Op op = decode(program, helpers, program.insns[i], i);
+    const s64 target = static_cast<s64>(i) + op.off;
+    if (is_jump(op.code) && (target < 0 || target >= count)) op = Op{};
+    decoded->ops.push_back(op);
+  }
+  decoded->ops.push_back(Op{});  // falling off the end
+  return decoded;
+}
+
+}  // namespace uscx::bpf

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The interpreter's loop: direct threading over decoded operations, every access checked.
+#include <bit>
+#include <cstring>
+#include <limits>
+
+#include "bpf/exec_run.h"
+
+namespace uscx::bpf {
+
+namespace {
+
+// Arithmetic of the instruction set on u32 or u64: wraps, and never traps.
+template <class T>
+using Signed = std::make_signed_t<T>;
+template <class T>
+constexpr T kShiftMask = sizeof(T) * 8 - 1;
+
+template <class T>
+bool overflows(T a, T b) {
+  return static_cast<Signed<T>>(a) == std::numeric_limits<Signed<T>>::min() &&
+         static_cast<Signed<T>>(b) == -1;
+}
+
+// clang-format off
+template <class T> T do_add(T a, T b) { return a + b; }
+template <class T> T do_sub(T a, T b) { return a - b; }
+template <class T> T do_mul(T a, T b) { return a * b; }
+template <class T> T do_div(T a, T b) { return b ? a / b : 0; }
+template <class T> T do_mod(T a, T b) { return b ? a % b : a; }
+template <class T> T do_sdiv(T a, T b) {
+  if (b == 0) return 0;
+  return overflows(a, b) ? a : static_cast<T>(static_cast<Signed<T>>(a) / static_cast<Signed<T>>(b));
+}
+template <class T> T do_smod(T a, T b) {
+  if (b == 0) return a;
+  return overflows(a, b) ? 0 : static_cast<T>(static_cast<Signed<T>>(a) % static_cast<Signed<T>>(b));
+}
+template <class T> T do_or(T a, T b) { return a | b; }
+template <class T> T do_and(T a, T b) { return a & b; }
+template <class T> T do_xor(T a, T b) { return a ^ b; }
+template <class T> T do_lsh(T a, T b) { return a << (b & kShiftMask<T>); }
+template <class T> T do_rsh(T a, T b) { return a >> (b & kShiftMask<T>); }
+template <class T> T do_arsh(T a, T b) {
+  return static_cast<T>(static_cast<Signed<T>>(a) >> (b & kShiftMask<T>));
+}
+template <class T> T do_mov(T, T b) { return b; }
+
+template <class T> bool do_jeq(T a, T b) { return a == b; }
+template <class T> bool do_jne(T a, T b) { return a != b; }
+template <class T> bool do_jgt(T a, T b) { return a > b; }
+template <class T> bool do_jge(T a, T b) { return a >= b; }
+template <class T> bool do_jlt(T a, T b) { return a < b; }
+template <class T> bool do_jle(T a, T b) { return a <= b; }
+template <class T> bool do_jset(T a, T b) { return a & b; }
+template <class T> bool do_jsgt(T a, T b) { return static_cast<Signed<T>>(a) > static_cast<Signed<T>>(b); }
+template <class T> bool do_jsge(T a, T b) { return static_cast<Signed<T>>(a) >= static_cast<Signed<T>>(b); }
+template <class T> bool do_jslt(T a, T b) { return static_cast<Signed<T>>(a) < static_cast<Signed<T>>(b); }
+template <class T> bool do_jsle(T a, T b) { return static_cast<Signed<T>>(a) <= static_cast<Signed<T>>(b); }
+// clang-format on
+
+template <class T>
+u64 sign_extend(u64 value) {
+  return static_cast<u64>(static_cast<s64>(static_cast<T>(value)));
+}
+
+bool on_stack(const ExecRun& run, u64 addr, u32 bytes) {
+  return addr - run.stack <= kStackBlock - bytes;
+}
+
+/// Zero, and counted, where the program may not read: as a load through a BTF pointer that faults.
+template <class T>
+u64 load(ExecRun& run, u64 addr) {
+  T value;
+  if (!on_stack(run, addr, sizeof(T))) [[unlikely]] {
+    const Extent* extent = run.env.window.find(addr);
+    if (!extent || !extent->contains(addr, sizeof(T))) {
+      run.loads_to_zero++;
+      return 0;
+    }
+  }
+  std::memcpy(&value, reinterpret_cast<const void*>(addr), sizeof(T));
+  return sign_extend<T>(value);
+}
+
+bool may_store(const ExecRun& run, u64 addr, u32 bytes) {
+  if (on_stack(run, addr, bytes)) return true;
+  const Extent* extent = run.env.window.find(addr);
+  return extent && extent->may_write(addr, bytes);
+}
+
+template <class T>
+bool store(const ExecRun& run, u64 addr, u64 value) {
+  if (!may_store(run, addr, sizeof(T))) [[unlikely]]
+    return false;
+  const T narrow = static_cast<T>(value);
+  std::memcpy(reinterpret_cast<void*>(addr), &narrow, sizeof(T));
+  return true;
+}
+
+/// An atomic read-modify-write. A Kernel runs on one thread, so it cannot be torn.
+template <class T>
+bool atomic(const ExecRun& run, const Op& op, u64* r) {
+  const u64 addr = r[op.dst] + static_cast<u64>(static_cast<s64>(op.off));
+  if (!may_store(run, addr, sizeof(T))) return false;
+  T old;
+  std::memcpy(&old, reinterpret_cast<const void*>(addr), sizeof(T));
+  const T operand = static_cast<T>(r[op.src]);
+  T fresh = old;
+  switch (op.imm & 0xf0) {
+    case 0x00:
+      fresh = old + operand;
+      break;
+    case 0x40:
+      fresh = old | operand;
+      break;
+    case 0x50:
+      fresh = old & operand;
+      break;
+    case 0xa0:
+      fresh = old ^ operand;
+      break;
+    case 0xe0:
+      fresh = operand;
+      break;
+    case 0xf0:
+      fresh = old == static_cast<T>(r[0]) ? operand : old;
+      break;
+    default:
+      return false;
+  }
+  std::memcpy(reinterpret_cast<void*>(addr), &fresh, sizeof(T));
+  if (op.imm == 0xf1) {
+    r[0] = old;  // zero-extended, whether it was exchanged or not
+  } else if (op.imm & 1) {
+    r[op.src] = old;
+  }
+  return true;
+}
+
+/// What a local call returns to.
+struct Frame {
+  const Op* return_to;
+  u64 saved[4];  // R6-R9 of the caller
+  u64 may_goto;  // iterations that the caller's may_goto have left
+};
+
+}  // namespace
+
+#define USCX_NEXT                             \
+  do {                                        \
+    n++;                                      \
+    goto* labels[static_cast<u32>(op->code)]; \
+  } while (0)
+#define USCX_ADDR(reg) (r[reg] + static_cast<u64>(static_cast<s64>(op->off)))
+
+#define USCX_ALU(name)                                                                            \
+  l_##name##64k : r[op->dst] = do_##name<u64>(r[op->dst], op->imm);                               \
+  op++;                                                                                           \
+  USCX_NEXT;                                                                                      \
+  l_##name##64x : r[op->dst] = do_##name<u64>(r[op->dst], r[op->src]);                            \
+  op++;                                                                                           \
+  USCX_NEXT;                                                                                      \
+  l_##name##32k : r[op->dst] =                                                                    \
+                      do_##name<u32>(static_cast<u32>(r[op->dst]), static_cast<u32>(op->imm));    \
+  op++;                                                                                           \
+  USCX_NEXT;                                                                                      \
+  l_##name##32x : r[op->dst] =                                                                    \
+                      do_##name<u32>(static_cast<u32>(r[op->dst]), static_cast<u32>(r[op->src])); \
+  op++;                                                                                           \
+  USCX_NEXT;
+
+// Loops go through backward jumps, so these are where a run that is too long is noticed.
+#define USCX_BRANCH(taken)                             \
+  if (taken) {                                         \
+    if (op->off <= 0 && n > kMaxRunInsns) [[unlikely]] \
+      goto l_long;                                     \
+    op += op->off;                                     \
+  } else {                                             \
+    op++;                                              \
+  }                                                    \
+  USCX_NEXT
+
+#define USCX_JMP(name)                                                                        \
+  l_##name##64k : USCX_BRANCH(do_##name<u64>(r[op->dst], op->imm));                           \
+  l_##name##64x : USCX_BRANCH(do_##name<u64>(r[op->dst], r[op->src]));                        \
+  l_##name##32k                                                                               \
+      : USCX_BRANCH(do_##name<u32>(static_cast<u32>(r[op->dst]), static_cast<u32>(op->imm))); \
+  l_##name##32x                                                                               \
+      : USCX_BRANCH(do_##name<u32>(static_cast<u32>(r[op->dst]), static_cast<u32>(r[op->src])));
+
+#define USCX_UNARY(name, expr)  \
+  l_##name : r[op->dst] = expr; \
+  op++;                         \
+  USCX_NEXT;
+
+#define USCX_STORE(name, type, value)                                           \
+  l_##name : if (!store<type>(*this, USCX_ADDR(op->dst), value)) [[unlikely]] { \
+    bad_bytes = sizeof(type);                                                   \
+    goto l_bad_store;                                                           \
+  }                                                                             \
+  op++;                                                                         \
+  USCX_NEXT;
+
+u64 ExecRun::execute(u32 entry, const std::array<u64, 5>& registers) {
+  static const void* const labels[] = {
+#define USCX_FOUR(name) &&l_##name##64k, &&l_##name##64x, &&l_##name##32k, &&l_##name##32x,
+#define USCX_ONE(name) &&l_##name,
+      USCX_ALU_OPS(USCX_FOUR) USCX_JMP_OPS(USCX_FOUR) USCX_OTHER_OPS(USCX_ONE)
+#undef USCX_FOUR
+#undef USCX_ONE
+  };
+  if (depth >= kMaxFrames) return abandon(entry, "more than 8 nested calls");
+
+  const Op* const first = decoded.ops.data();
+  const Op* op = first + entry;
+  const u32 bottom = depth++;
+  Frame frames[kMaxFrames];
+  u64 may_goto = kMaxMayGoto;
+  u64 n = insns;
+  u32 bad_bytes = 0;
+  u64 r[11] = {0, registers[0], registers[1], registers[2], registers[3], registers[4]};
+  r[10] = stack + kStackBlock - u64{bottom} * kStackSize;
+  if (n > kMaxRunInsns) goto l_long;  // callbacks that loop
+  USCX_NEXT;
+
+  USCX_ALU_OPS(USCX_ALU)
+  USCX_JMP_OPS(USCX_JMP)
+
+  USCX_UNARY(neg64, -r[op->dst])
+  USCX_UNARY(neg32, static_cast<u32>(-r[op->dst]))
+  USCX_UNARY(movsx8_64, sign_extend<s8>(r[op->src]))
+  USCX_UNARY(movsx16_64, sign_extend<s16>(r[op->src]))
+  USCX_UNARY(movsx32_64, sign_extend<s32>(r[op->src]))
+  USCX_UNARY(movsx8_32, static_cast<u32>(sign_extend<s8>(r[op->src])))
+  USCX_UNARY(movsx16_32, static_cast<u32>(sign_extend<s16>(r[op->src])))
+  USCX_UNARY(zext16, static_cast<u16>(r[op->dst]))
+  USCX_UNARY(zext32, static_cast<u32>(r[op->dst]))
+  USCX_UNARY(nop, r[op->dst])
+  USCX_UNARY(swap16, __builtin_bswap16(static_cast<u16>(r[op->dst])))
+  USCX_UNARY(swap32, __builtin_bswap32(static_cast<u32>(r[op->dst])))
+  USCX_UNARY(swap64, __builtin_bswap64(r[op->dst]))
+
+  USCX_UNARY(ldx1, load<u8>(*this, USCX_ADDR(op->src)))
+  USCX_UNARY(ldx2, load<u16>(*this, USCX_ADDR(op->src)))
+  USCX_UNARY(ldx4, load<u32>(*this, USCX_ADDR(op->src)))
+  USCX_UNARY(ldx8, load<u64>(*this, USCX_ADDR(op->src)))
+  USCX_UNARY(ldsx1, load<s8>(*this, USCX_ADDR(op->src)))
+  USCX_UNARY(ldsx2, load<s16>(*this, USCX_ADDR(op->src)))
+  USCX_UNARY(ldsx4, load<s32>(*this, USCX_ADDR(op->src)))
+
+  USCX_STORE(stx1, u8, r[op->src])
+  USCX_STORE(stx2, u16, r[op->src])
+  USCX_STORE(stx4, u32, r[op->src])
+  USCX_STORE(stx8, u64, r[op->src])
+  USCX_STORE(st1, u8, op->imm)
+  USCX_STORE(st2, u16, op->imm)
+  USCX_STORE(st4, u32, op->imm)
+  USCX_STORE(st8, u64, op->imm)
+
+l_atomic4:
+  bad_bytes = 4;
+  if (!atomic<u32>(*this, *op, r)) [[unlikely]]
+    goto l_bad_store;
+  op++;
+  USCX_NEXT;
+l_atomic8:
+  bad_bytes = 8;
+  if (!atomic<u64>(*this, *op, r)) [[unlikely]]
+    goto l_bad_store;
+  op++;
+  USCX_NEXT;
+
+l_ld_imm64:
+  r[op->dst] = op->imm;
+  op += 2;
+  USCX_NEXT;
+
+l_ja:
+  USCX_BRANCH(true);
+l_may_goto:
+  // Falls out after so many iterations, or once half of what the run may execute is used up: where
+  // Linux looks at the clock (250 ms), we count.
+  if (may_goto == 0 || n > kMaxRunInsns / 2) {
+    op += op->off;
+  } else {
+    may_goto--;
+    op++;
+  }
+  USCX_NEXT;
+
+l_call_helper:
+  insns = n;
+  r[0] = call_helper(static_cast<u32>(op - first), *reinterpret_cast<const Helper*>(op->imm), r);
+  n = insns;
+  if (abandoned) [[unlikely]]
+    goto l_out;
+  op++;
+  USCX_NEXT;
+l_call_kfunc:
+  insns = n;
+  r[0] = call_kfunc(static_cast<u32>(op - first), *reinterpret_cast<const Kfunc*>(op->imm), r);
+  n = insns;
+  if (abandoned) [[unlikely]]
+    goto l_out;
+  op++;
+  USCX_NEXT;
+
+l_call_local: {
+  if (depth >= kMaxFrames) {
+    abandon(static_cast<u32>(op - first), "more than 8 nested calls");
+    goto l_out;
+  }
+  if (n > kMaxRunInsns) goto l_long;
+  frames[depth++] = {op + 1, {r[6], r[7], r[8], r[9]}, may_goto};
+  may_goto = kMaxMayGoto;
+  r[10] -= kStackSize;
+  op += op->off;
+  USCX_NEXT;
+}
+l_exit: {
+  if (--depth == bottom) {
+    insns = n;
+    return r[0];
+  }
+  const Frame& frame = frames[depth];
+  op = frame.return_to;
+  for (u32 i = 0; i < 4; i++) r[6 + i] = frame.saved[i];
+  may_goto = frame.may_goto;
+  r[10] = stack + kStackBlock - u64{depth - 1} * kStackSize;
+  USCX_NEXT;
+}
+
+l_trap:
+  abandon(static_cast<u32>(op - first), "not reachable, or not an instruction");
+  goto l_out;
+l_bad_store:
+  abandon_store(static_cast<u32>(op - first), USCX_ADDR(op->dst), bad_bytes);
+  goto l_out;
+l_long:
+  abandon(static_cast<u32>(op - first), "the program ran too long");
+l_out:
+  insns = n;
+  depth = bottom;
+  return 0;
+}
+
+}  // namespace uscx::bpf
