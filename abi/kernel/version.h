@@ -45,8 +45,8 @@
 #elif defined(__cplusplus)
 #define KERNEL_FUNC(ret, name, ...)
 #define KERNEL_FUNC_WIDE(ret, name, ...)
-#define KFUNC(ret, name, ...) ret name(__VA_ARGS__);
-#define KFUNC_FASTCALL(ret, name, ...) ret name(__VA_ARGS__);
+#define KFUNC(ret, name, ...) /* bpf_res_spin_lock() would hide the struct */
+#define KFUNC_FASTCALL(ret, name, ...)
 #define PERCPU_VAR(type, name)
 #else
 #define KERNEL_FUNC(ret, name, ...)
