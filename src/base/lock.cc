@@ -38,15 +38,21 @@ void print_place(const char* what, const RankedLock& lock, const std::source_loc
 
 std::string_view to_string(LockRank rank) { return kRankNames.at(static_cast<std::size_t>(rank)); }
 
-bool HeldLocks::holds(const RankedLock& lock) const { return lock.held_by(*this); }
-
-void HeldLocks::print() const {
-  for (u32 i = 0; i < depth_; ++i) print_place("held:", *entries_[i].lock, entries_[i].where);
+bool HeldLocks::holds(const RankedLock& lock) const {
+  for (u32 i = 0; i < depth_; ++i) {
+    if (entries_[i].lock == &lock) return true;
+  }
+  return false;
 }
 
-void RankedLock::lock(HeldLocks& held, std::source_location where) {
-  if (owner_ == &held) lock_violation("taken twice", *this, held, where);
-  if (owner_ != nullptr) lock_violation("taken while another context holds it", *this, *owner_, where);
+void HeldLocks::print() const {
+  for (u32 i = 0; i < depth_; ++i) {
+    print_place(entries_[i].shared ? "held shared:" : "held:", *entries_[i].lock, entries_[i].where);
+  }
+}
+
+void RankedLock::check_order(const HeldLocks& held, std::source_location where) const {
+  if (held.holds(*this)) lock_violation("taken twice", *this, held, where);
   if (sleeping() && held.spinlocks_ > 0) {
     lock_violation("a sleeping lock under a spinlock", *this, held, where);
   }
@@ -56,21 +62,50 @@ void RankedLock::lock(HeldLocks& held, std::source_location where) {
       lock_violation("taken out of order", *this, held, where);
     }
   }
+}
+
+void RankedLock::push(HeldLocks& held, bool shared, const std::source_location& where) {
   USCX_ASSERT(held.depth_ < HeldLocks::kMaxDepth);
-  held.entries_[held.depth_++] = {this, where};
+  held.entries_[held.depth_++] = {this, where, shared};
   if (!sleeping()) ++held.spinlocks_;
+}
+
+void RankedLock::remove(HeldLocks& held, bool shared, const std::source_location& where) {
+  u32 i = held.depth_;
+  while (i > 0 && (held.entries_[i - 1].lock != this || held.entries_[i - 1].shared != shared)) --i;
+  if (i == 0) lock_violation("released by a context that does not hold it", *this, held, where);
+  for (; i < held.depth_; ++i) held.entries_[i - 1] = held.entries_[i];
+  --held.depth_;
+  if (!sleeping()) --held.spinlocks_;
+}
+
+void RankedLock::lock(HeldLocks& held, std::source_location where) {
+  check_order(held, where);
+  if (owner_ != nullptr) {
+    lock_violation("taken while another context holds it", *this, *owner_, where);
+  }
+  if (readers_ > 0) lock_violation("taken while it has readers", *this, held, where);
+  push(held, false, where);
   owner_ = &held;
 }
 
 void RankedLock::unlock(HeldLocks& held, std::source_location where) {
-  if (owner_ != &held) lock_violation("released by a context that does not hold it", *this, held, where);
-  u32 i = held.depth_;
-  while (i > 0 && held.entries_[i - 1].lock != this) --i;
-  USCX_ASSERT(i > 0);
-  for (; i < held.depth_; ++i) held.entries_[i - 1] = held.entries_[i];
-  --held.depth_;
-  if (!sleeping()) --held.spinlocks_;
+  remove(held, false, where);
   owner_ = nullptr;
+}
+
+void RankedLock::lock_shared(HeldLocks& held, std::source_location where) {
+  check_order(held, where);
+  if (owner_ != nullptr) {
+    lock_violation("taken while another context holds it", *this, *owner_, where);
+  }
+  push(held, true, where);
+  ++readers_;
+}
+
+void RankedLock::unlock_shared(HeldLocks& held, std::source_location where) {
+  remove(held, true, where);
+  --readers_;
 }
 
 }  // namespace uscx

@@ -56,6 +56,7 @@ class HeldLocks {
   struct Entry {
     RankedLock* lock;
     std::source_location where;
+    bool shared;
   };
   std::array<Entry, kMaxDepth> entries_{};
   u32 depth_ = 0;
@@ -74,8 +75,16 @@ class RankedLock {
 
   void lock(HeldLocks& held, std::source_location where = std::source_location::current());
   void unlock(HeldLocks& held, std::source_location where = std::source_location::current());
+  /// The same for one reader of several. A reader that is one already may not read again: a writer
+  /// could have come to wait in between.
+  void lock_shared(HeldLocks& held, std::source_location where = std::source_location::current());
+  void unlock_shared(HeldLocks& held, std::source_location where = std::source_location::current());
+  /// Aborts as lock() would where the order forbids it, without taking: for what may have to wait.
+  void check_order(const HeldLocks& held, std::source_location where) const;
   bool held() const { return owner_ != nullptr; }
+  /// Held exclusively by that context; HeldLocks::holds() sees readers too.
   bool held_by(const HeldLocks& held) const { return owner_ == &held; }
+  u32 readers() const { return readers_; }
 
   LockRank rank() const { return rank_; }
   u64 order() const { return order_; }
@@ -87,7 +96,11 @@ class RankedLock {
   LockRank rank_;
   u64 order_;
   const char* name_;
+  void push(HeldLocks& held, bool shared, const std::source_location& where);
+  void remove(HeldLocks& held, bool shared, const std::source_location& where);
+
   HeldLocks* owner_ = nullptr;
+  u32 readers_ = 0;
 };
 
 /// Holds a lock for a scope.

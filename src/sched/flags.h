@@ -49,6 +49,7 @@ inline constexpr int WF_TTWU = 0x08;
 inline constexpr int WF_SYNC = 0x10;
 inline constexpr int WF_MIGRATED = 0x20;
 inline constexpr int WF_CURRENT_CPU = 0x40;
+inline constexpr int WF_RQ_SELECTED = 0x80;
 
 // task_struct::__state and ::exit_state
 inline constexpr u32 TASK_RUNNING = 0x0;

@@ -6,11 +6,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <source_location>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "abi/abi.h"
+#include "base/assert.h"
 #include "base/hash.h"
 #include "base/intrusive_list.h"
 #include "bpf/bpf.h"
@@ -67,6 +69,19 @@ class Kernel final : public bpf::Host {
   const abi::cpumask& possible_mask() const { return *possible_mask_; }
   const abi::cpumask& online_mask() const { return *online_mask_; }
 
+  /// Makes this kernel's window the mapped one. Every entry point does; whoever looks at tasks or
+  /// runqueues from outside of them does it first.
+  void activate() { window_->activate(); }
+  u64 tick_ns() const { return 1'000'000'000 / config_.hz; }
+  /// CPUs by machine-wide LLC number, ascending.
+  const std::vector<CpuId>& llc_cpus(u32 llc) const { return llc_cpus_[llc]; }
+  bool cpus_share_cache(CpuId a, CpuId b) const;
+  /// Nothing runs there and nothing is about to. Linux: idle_cpu().
+  bool idle_cpu(CpuId cpu);
+  /// What every task's css_set has until cgroups exist.
+  abi::cgroup& root_cgroup() { return *root_cgroup_; }
+  abi::task_group& root_task_group() { return *root_task_group_; }
+
   // --- context ------------------------------------------------------------------------------
   CpuId cpu() const { return this_cpu_; }
   Rq& this_rq() { return rq(this_cpu_); }
@@ -86,7 +101,9 @@ class Kernel final : public bpf::Host {
   void irq_work(CpuId cpu, IrqWork& work);
   /// The current task of `cpu` has finished its compute step (or was just switched in): runs its
   /// behaviour or fiber until it computes again, or something else runs here. Returns the step that
-  /// the CPU's current task computes now, for the machine to time; null where it is idle.
+  /// the CPU's current task computes now, for the machine to time: it takes what is done off
+  /// `Step::work`, and asks again at 0. Null: nothing to time, since another task was switched in
+  /// meanwhile (Machine::switched() was told, and asks once the switch is paid for), or it is idle.
   Step* run_current(CpuId cpu);
 
   // --- tasks ----------------------------------------------------------------------------------
@@ -113,6 +130,9 @@ class Kernel final : public bpf::Host {
   /// sched_setscheduler(2): EINVAL, EACCES (p->scx.disallow).
   Result<void> set_scheduler(Task& p, int policy, int rt_priority);
 
+  /// sched_yield(2), by the current task, on its fiber.
+  void yield();
+
   // --- for what runs on a fiber -----------------------------------------------------------------
   /// Sleeps for a virtual duration. Linux: schedule_timeout, msleep.
   void sleep_ns(Nanos duration);
@@ -124,10 +144,37 @@ class Kernel final : public bpf::Host {
   void cond_resched();
   /// Waits for a grace period. Linux: synchronize_rcu().
   void synchronize_rcu();
+  /// Runs `fn` in interrupt context after a grace period. Any context. Linux: call_rcu().
+  void call_rcu(std::function<void()> fn);
 
   // --- for the classes ---------------------------------------------------------------------------
+  /// The runqueue's lock, with what Linux does around it (rq_unlock() invalidates the clock).
+  void rq_lock(Rq& rq, std::source_location where = std::source_location::current());
+  void rq_unlock(Rq& rq);
+  /// Two runqueues, in the order of their CPUs; `a` and `b` may be the same.
+  void double_rq_lock(Rq& a, Rq& b);
+  void double_rq_unlock(Rq& a, Rq& b);
+  void assert_rq_held(const Rq& rq) { USCX_ASSERT(rq.lock.held_by(held())); }
   void resched_curr(Rq& rq);
+  /// As resched_curr(), taking the lock. Linux: resched_cpu().
+  void resched_cpu(CpuId cpu);
   void update_rq_clock(Rq& rq);
+  /// Charges the running task for the time since it was last charged (se.exec_start,
+  /// sum_exec_runtime, utime); returns the time. For the classes' update_curr().
+  u64 update_curr_common(Rq& rq);
+  /// `p` became runnable on `rq`: reschedules where it should go first. Linux: wakeup_preempt().
+  void wakeup_preempt(Rq& rq, Task& p, int flags);
+  /// p->sched_class->{put_prev,set_next}_task outside of schedule().
+  void put_prev_task(Rq& rq, Task& p) { p.klass->put_prev_task(rq, p, nullptr); }
+  void set_next_task(Rq& rq, Task& p) { p.klass->set_next_task(rq, p, false); }
+  void enqueue_task(Rq& rq, Task& p, int flags);
+  bool dequeue_task(Rq& rq, Task& p, int flags);
+  /// Moves a queued task; `rq`'s lock is given up and the new runqueue's returned held.
+  Rq& move_queued_task(Rq& rq, Task& p, CpuId new_cpu);
+  Rq& task_rq(const Task& p) { return rq(p.cpu); }
+  bool task_current(Rq& rq, const Task& p) const { return rq.current() == &p; }
+  /// An allowed CPU where the preferred one is not. Linux: select_fallback_rq().
+  CpuId select_fallback_rq(CpuId cpu, Task& p);
   void activate_task(Rq& rq, Task& p, int flags);
   void deactivate_task(Rq& rq, Task& p, int flags);
   /// p->on_rq must be MIGRATING or p off every queue; both the fields and the trace.
@@ -140,10 +187,22 @@ class Kernel final : public bpf::Host {
   /// Changes something about a task that is queued or running: dequeues and puts it, runs `change`,
   /// and sets it back. Linux: sched_change_begin/end (the guard(sched_change) scope).
   void sched_change(Task& p, int dequeue_flags, const std::function<void()>& change);
+  /// The same in two halves; `flags` may gain ENQUEUE_HEAD in between.
+  struct SchedChange {
+    Task* p = nullptr;
+    SchedClass* klass = nullptr;
+    int flags = 0;
+    int prio = 0;
+    bool queued = false;
+    bool running = false;
+  };
+  SchedChange sched_change_begin(Task& p, int dequeue_flags);
+  void sched_change_end(const SchedChange& change);
   SchedClass& class_for(const Task& p, int policy, int prio);
   SchedClass& fair_class() { return *fair_; }
   SchedClass& rt_class() { return *rt_; }
   SchedClass& idle_class() { return *idle_; }
+  SchedClass& stop_class() { return *stop_; }
   SchedClass& ext_class();
   void sync_point(const char* name) { machine_.sync_point(name); }
 
@@ -173,6 +232,7 @@ class Kernel final : public bpf::Host {
 
  private:
   friend class KernelInternals;
+  struct Private;  // private.h
   KernelConfig config_;
   Machine& machine_;
   Random random_;
@@ -187,8 +247,12 @@ class Kernel final : public bpf::Host {
   Pid next_pid_ = 1;
   CpuId this_cpu_ = 0;
   Fiber* fiber_ = nullptr;
-  std::unique_ptr<SchedClass> fair_, rt_, idle_;
+  std::unique_ptr<SchedClass> fair_, rt_, idle_, stop_;
   std::unique_ptr<ext::Ext> ext_;
+  std::vector<std::vector<CpuId>> llc_cpus_;
+  abi::cgroup* root_cgroup_ = nullptr;
+  abi::task_group* root_task_group_ = nullptr;
+  std::unique_ptr<Private> private_;
 };
 
 }  // namespace uscx::sched

@@ -7,6 +7,7 @@
 #include "base/intrusive_list.h"
 #include "base/lock.h"
 #include "base/types.h"
+#include "sched/machine.h"
 #include "sched/task.h"
 
 namespace uscx::sched {
@@ -33,14 +34,18 @@ struct Rq : abi::rq {
   bool clock_valid = false;    // the clock was updated since the lock was taken
   bool tick_on = false;
   u32 preempt_count = 0;       // of what runs here; schedule() waits for 0
+  SchedClass* next_klass = nullptr;  // rq->next_class: the highest class known to be runnable here
 
-  std::unique_ptr<FairRq> fair;
-  std::unique_ptr<RtRq> rt;
-  std::unique_ptr<ext::ExtRq> ext;
+  std::shared_ptr<FairRq> fair;  // shared only so that these types may stay incomplete here
+  std::shared_ptr<RtRq> rt;
+  std::shared_ptr<ext::ExtRq> ext;
+  IntrusiveList<Task, &Task::wake_node> wake_list;  // wakeups queued to this CPU (ttwu wakelist)
+  std::unique_ptr<IrqWork> wake_work;               // runs them
   HeldLocks irq_held;          // locks of this CPU's interrupt and schedule() paths
 
   // Accounting, for the observers.
-  u64 busy_ns = 0;             // running something other than idle
+  u64 busy_ns = 0;             // running something other than idle, up to the last switch
+  u64 switched_at_ns = 0;      // when `curr` was switched in
   u64 idle_since_ns = 0;
   u64 nr_schedules = 0;
 

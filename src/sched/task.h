@@ -34,18 +34,24 @@ struct Task : abi::task_struct {
   CpuId cpu = 0;                  // task_cpu()
   RankedLock pi_lock;             // affinity, policy and wakeups; before the rq lock
   ListNode all_node;              // Kernel::tasks, by creation
-  ListNode rq_node;               // a class's queue (rt, fair)
+  ListNode rq_node;               // a class's queue (rt)
+  ListNode wake_node;             // Rq::wake_list, from a queued wakeup until it is done
   TaskGroup* group = nullptr;     // p->sched_task_group
   int on_rq_state = 0;            // p->on_rq: 0, TASK_ON_RQ_QUEUED, TASK_ON_RQ_MIGRATING
-  bool wakeup_migrated = false;
-  u64 exec_start_ns = 0;          // rq clock when it last began to be charged
+  bool wakeup_migrated = false;   // p->sched_remote_wakeup
+  bool fair_queued = false;       // in the fair tree: runnable and not current
+  bool reset_on_fork = false;     // p->sched_reset_on_fork
   u64 vruntime_ns = 0;            // fair
+  u64 fair_seq = 0;               // fair: order among equal vruntimes
 
   // --- what it does -------------------------------------------------------------------------
   std::unique_ptr<Behaviour> behaviour;
   std::unique_ptr<Fiber> kernel_stack;   // present while a system call (Step::kCall) is in progress
-  Step pending{};                        // the step in progress; compute: what is left of it
+  // The compute step in progress; the machine takes what has been done off `pending.work`.
+  Step pending{};
   bool step_valid = false;               // `pending` still has something to do
+  Step deferred{};                       // what follows once the system call's entry is paid for
+  bool deferred_valid = false;
   std::string group_label;               // the workload's name for its kind: the report groups by it
 
   // --- the machine's own --------------------------------------------------------------------
@@ -68,6 +74,11 @@ struct Task : abi::task_struct {
   bool is_kthread() const { return (flags & PF_KTHREAD) != 0; }
   bool on_rq_queued() const { return on_rq_state == TASK_ON_RQ_QUEUED; }
   bool on_rq_migrating() const { return on_rq_state == TASK_ON_RQ_MIGRATING; }
+  /// Sets both p->on_rq as programs see it and ours.
+  void set_on_rq(int state) {
+    on_rq_state = state;
+    on_rq = static_cast<u8>(state);
+  }
   u64 address() const { return reinterpret_cast<u64>(static_cast<const abi::task_struct*>(this)); }
 
   static Task* from(abi::task_struct* p) { return static_cast<Task*>(p); }

@@ -19,8 +19,8 @@ struct WaitEntry {
   Task* task = nullptr;
 };
 
-/// FIFO of waiting tasks. Linux: wait_queue_head. Waking leaves entries queued: the waiter takes
-/// its own off when it has what it wants.
+/// FIFO of waiting tasks. Linux: wait_queue_head, with exclusive waiters that waking takes off: an
+/// entry that is not linked any more has had its wakeup. No lock: nothing can come between.
 class WaitQueue {
  public:
   bool empty() const { return waiters_.empty(); }
@@ -51,7 +51,7 @@ class SleepingLock {
   u32 readers() const { return readers_; }
 
  private:
-  RankedLock rank_;  // stands for the write side in HeldLocks
+  RankedLock rank_;  // what HeldLocks see; held exclusively or shared as this is
   bool writer_ = false;
   u32 readers_ = 0;
   u32 writers_waiting_ = 0;
