@@ -24,9 +24,9 @@ enum class LockRank : u8 {
   kBpfMap,        // a map's own mutex (struct_ops update)
   // Spinlocks.
   kScxTasks,      // scx_tasks_lock
+  kScxBypass,     // scx_bypass_lock: taken before the runqueues', which it switches one by one
   kPi,            // task_struct::pi_lock
   kRq,            // rq::__lock; two of them in the order of their CPUs
-  kScxBypass,     // scx_bypass_lock
   kDsq,           // scx_dispatch_q::lock
   kScxSched,      // scx_sched_lock
   kDump,          // scx_dump_lock
