@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the user half of a scheduler does around libbpf: the generic loader of `uscx run`.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "cli/variables.h"
+
+struct bpf_link;
+struct bpf_map;
+struct bpf_object;
+
+namespace uscx::cli {
+
+/// Why a scheduler did not come up, and whose fault it is.
+struct LoadError {
+  enum class Kind : unsigned char {
+    kInput,    // the command line or the file: exit status 1
+    kRefused,  // the kernel (or libbpf, for want of something in the kernel) said no: status 2
+  };
+  Kind kind;
+  std::string message;
+};
+
+/// One scheduler's object file, through libbpf. Functions that reach the kernel run on a fiber.
+class Loader {
+ public:
+  Loader();
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  /// Opens the object and does what SCX_OPS_OPEN() and the loaders' main() do: enum values of the
+  /// kernel into the __SCX_* variables, the hotplug sequence, `--set`.
+  std::expected<void, LoadError> open(const std::string& path,
+                                      const std::vector<VariableSetting>& settings);
+  /// Loads it; on a refusal the message is libbpf's or the verifier's last line.
+  std::expected<void, LoadError> load();
+  /// Attaches other programs, then the scheduler. Success as in Linux even where enabling failed:
+  /// the kernel's exit record tells.
+  std::expected<void, LoadError> attach();
+  /// Closes the scheduler's link and everything else.
+  void detach();
+
+  /// The ops' name member; empty before open().
+  const std::string& ops_name() const { return ops_name_; }
+  /// All that libbpf and the verifier said, for -v.
+  const std::string& log() const;
+
+ private:
+  std::expected<void, LoadError> find_struct_ops(const std::string& path);
+  std::expected<void, LoadError> prepare_variables();
+  std::string refusal(const char* what, int err) const;
+
+  bpf_object* object_ = nullptr;
+  bpf_map* ops_map_ = nullptr;
+  std::vector<bpf_link*> links_;
+  std::string ops_name_;
+  bool ops_has_link_ = true;
+};
+
+}  // namespace uscx::cli
