@@ -56,6 +56,7 @@ struct Task : abi::task_struct {
 
   // --- the machine's own --------------------------------------------------------------------
   CpuId ran_on = kNoCpu;                 // where it last had a CPU: its caches are warm there
+  u32 work_fraction = 0;                 // of `pending`'s work, 1/1024 ns done beyond what it says
 
   // --- for the observers: when things last happened (virtual ns) ---------------------------
   u64 woken_at_ns = 0;            // last wakeup that has not led to a run yet; 0: none
