@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "machine/simulated/simulated_machine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "sched/kernel.h"
+#include "sched/task.h"
+
+namespace uscx::machine {
+
+using sched::Step;
+using sched::Task;
+
+namespace {
+
+constexpr u32 kFullCapacity = 1024;
+/// Steps longer than this (146 years) are as good as endless, and times can be added safely.
+constexpr u64 kForever = 1ULL << 62;
+
+/// The wall time in which a CPU of `capacity` does `work` of which `fraction`/1024 ns is done.
+u64 wall_time(u64 work, u64 fraction, u32 capacity) {
+  const auto units = static_cast<unsigned __int128>(work) * kFullCapacity;
+  if (units <= fraction) return 0;
+  const auto time = (units - fraction + capacity - 1) / capacity;
+  return time < kForever ? static_cast<u64>(time) : kForever;
+}
+
+}  // namespace
+
+SimulatedMachine::SimulatedMachine(const MachineSpec& spec)
+    : topology_(spec.topology), costs_(spec.costs) {
+  USCX_ASSERT(topology_.nr_cpus() >= 1 && topology_.nr_cpus() <= kMaxCpus);
+  cpus_.reserve(topology_.nr_cpus());
+  for (u32 i = 0; i < topology_.nr_cpus(); ++i) {
+    const CpuId id = static_cast<CpuId>(i);
+    Cpu c{.progress = make_event(Kind::kProgress, id, nullptr),
+          .tick = make_event(Kind::kTick, id, nullptr)};
+    c.capacity = topology_.cpus[i].capacity;
+    USCX_ASSERT(c.capacity >= 1 && c.capacity <= kFullCapacity);
+    cpus_.push_back(c);
+  }
+}
+
+void SimulatedMachine::attach(sched::Kernel& kernel) {
+  USCX_ASSERT(kernel_ == nullptr && now_ == 0);
+  USCX_ASSERT(kernel.config().hz > 0);
+  kernel_ = &kernel;
+  tick_period_ns_ = 1'000'000'000 / kernel.config().hz;
+}
+
+void SimulatedMachine::set_progress(u64 every, std::function<void()> progress) {
+  USCX_ASSERT(every > 0);
+  progress_every_ = every;
+  on_progress_ = std::move(progress);
+}
+
+SimulatedMachine::Cpu& SimulatedMachine::at(CpuId cpu) {
+  USCX_ASSERT(cpu >= 0 && static_cast<u32>(cpu) < cpus_.size());
+  return cpus_[static_cast<u32>(cpu)];
+}
+
+SimulatedMachine::Handle SimulatedMachine::make_event(Kind kind, CpuId cpu, void* target) {
+  const Handle event = queue_.make();
+  if (event >= kinds_.size()) kinds_.resize(event + 1);
+  kinds_[event] = {.kind = kind, .cpu = cpu, .target = target};
+  return event;
+}
+
+// --- running
+// --------------------------------------------------------------------------------------
+
+OrError<SimulatedMachine::Ended> SimulatedMachine::run_until(Nanos deadline) {
+  return run(deadline, nullptr);
+}
+
+OrError<SimulatedMachine::Ended> SimulatedMachine::run_until(const std::function<bool()>& condition,
+                                                             Nanos deadline) {
+  if (condition()) return Ended::kCondition;
+  return run(deadline, &condition);
+}
+
+OrError<SimulatedMachine::Ended> SimulatedMachine::run(Nanos deadline,
+                                                       const std::function<bool()>* condition) {
+  USCX_ASSERT(kernel_ != nullptr && handling_ == kNoCpu && deadline.ns >= now_);
+  stopping_ = false;
+  while (!queue_.empty() && queue_.next_time() <= deadline.ns) {
+    const u64 time = queue_.next_time();
+    USCX_ASSERT(time >= now_);
+    if (time != now_) events_at_now_ = 0;
+    now_ = time;
+    const Handle event = queue_.pop();
+    if (++events_at_now_ > kMaxEventsPerInstant) return std::unexpected(stuck(kinds_[event]));
+    ++events_;
+    handle(event);
+    if (progress_every_ != 0 && events_ % progress_every_ == 0) on_progress_();
+    if (stopping_) return Ended::kStopped;
+    if (condition != nullptr && (*condition)()) return Ended::kCondition;
+  }
+  if (deadline == Nanos::max()) return Ended::kNoEvents;
+  now_ = deadline.ns;
+  return Ended::kTime;
+}
+
+void SimulatedMachine::handle(Handle handle) {
+  const Event event = kinds_[handle];
+  const CpuId cpu = event.cpu;
+  handling_ = cpu;
+  switch (event.kind) {
+    case Kind::kProgress:
+      progress(cpu);
+      break;
+    case Kind::kTick:
+      queue_.arm(handle, next_tick());
+      kernel_->irq_tick(cpu);
+      break;
+    case Kind::kTimer: {
+      auto& timer = *static_cast<sched::Timer*>(event.target);
+      timer.slot = sched::Timer::kIdle;
+      queue_.release(handle);
+      kernel_->irq_timer(cpu, timer);
+      break;
+    }
+    case Kind::kResched:
+      queue_.release(handle);
+      kernel_->irq_resched(cpu);
+      break;
+    case Kind::kIrqWork: {
+      auto& work = *static_cast<sched::IrqWork*>(event.target);
+      queue_.release(handle);
+      work.queued = false;
+      kernel_->irq_work(cpu, work);
+      break;
+    }
+  }
+  finish_handler(cpu);
+  handling_ = kNoCpu;
+}
+
+/// Work that the handler queued on its own CPU comes at once, then the CPU goes on.
+void SimulatedMachine::finish_handler(CpuId cpu) {
+  for (std::size_t i = 0; i < own_work_.size(); ++i) {
+    USCX_ASSERT(i < kMaxEventsPerInstant);
+    sched::IrqWork& work = *own_work_[i];
+    work.queued = false;
+    ++events_;
+    kernel_->irq_work(cpu, work);
+  }
+  own_work_.clear();
+  settle(at(cpu));
+}
+
+/// The costs are paid and the step, if there was one, is done: the kernel says what comes next.
+void SimulatedMachine::progress(CpuId cpu) {
+  Cpu& c = at(cpu);
+  catch_up(c);
+  USCX_ASSERT(c.task != nullptr && c.overhead_ns == 0);
+  if (c.step != nullptr) {
+    USCX_ASSERT(c.step->work.ns == 0);
+    c.task->step_valid = false;
+    c.task->work_fraction = 0;
+    c.step = nullptr;
+  }
+  // What it returns is the pending step of whoever is current then; settle() finds it there.
+  kernel_->run_current(cpu);
+}
+
+Error SimulatedMachine::stuck(const Event& last) const {
+  constexpr std::string_view kNames[] = {"a task's progress", "a tick", "a timer",
+                                         "a reschedule interrupt", "an irq_work"};
+  return Error{fmt::format(
+      "virtual time stands still at {}.{:09} s: more than {} events without progress, the last is "
+      "{} on CPU {}",
+      now_ / 1'000'000'000, now_ % 1'000'000'000, kMaxEventsPerInstant,
+      kNames[static_cast<u32>(last.kind)], last.cpu)};
+}
+
+// --- what CPUs do -------------------------------------------------------------------------------
+
+/// Accounts the time since `since_ns`: costs first, then work.
+void SimulatedMachine::catch_up(Cpu& c) {
+  u64 elapsed = now_ - c.since_ns;
+  c.since_ns = now_;
+  const u64 paid = std::min(elapsed, c.overhead_ns);
+  c.overhead_ns -= paid;
+  elapsed -= paid;
+  if (c.step == nullptr || elapsed == 0) return;
+  const u64 capacity = c.step->scaled ? c.capacity : kFullCapacity;
+  const auto units = static_cast<unsigned __int128>(elapsed) * capacity + c.task->work_fraction;
+  const u64 done = static_cast<u64>(units / kFullCapacity);
+  c.task->work_fraction = static_cast<u32>(units % kFullCapacity);
+  c.step->work.ns -= std::min(done, c.step->work.ns);
+}
+
+u64 SimulatedMachine::time_left(const Cpu& c) const {
+  if (c.step == nullptr) return c.overhead_ns;
+  const u32 capacity = c.step->scaled ? c.capacity : kFullCapacity;
+  return c.overhead_ns + wall_time(c.step->work.ns, c.task->work_fraction, capacity);
+}
+
+/// After a kernel entry: takes up the current task's step and times it.
+void SimulatedMachine::settle(Cpu& c) {
+  catch_up(c);
+  if (c.task == nullptr) {
+    if (queue_.armed(c.progress)) queue_.disarm(c.progress);
+    return;
+  }
+  if (c.step == nullptr && c.task->step_valid && c.task->pending.kind == Step::Kind::kCompute) {
+    c.step = &c.task->pending;
+  }
+  const u64 due = now_ + time_left(c);
+  if (!queue_.armed(c.progress) || queue_.time(c.progress) != due) queue_.arm(c.progress, due);
+}
+
+void SimulatedMachine::switched(CpuId cpu, Task& prev, Task& next) {
+  Cpu& c = at(cpu);
+  USCX_ASSERT(&prev != &next && c.task == (prev.is_idle() ? nullptr : &prev));
+  catch_up(c);
+  c.step = nullptr;
+  c.task = next.is_idle() ? nullptr : &next;
+  if (c.task != nullptr) {
+    c.overhead_ns += prev.is_idle() ? costs_.idle_exit_ns : costs_.context_switch_ns;
+    c.overhead_ns += migration_cost(next.ran_on, cpu);
+    next.ran_on = cpu;
+  }
+  if (cpu != handling_) settle(c);
+}
+
+u64 SimulatedMachine::migration_cost(CpuId from, CpuId to) const {
+  if (from == kNoCpu || from == to) return 0;
+  const sched::CpuInfo& a = topology_.cpus[static_cast<u32>(from)];
+  const sched::CpuInfo& b = topology_.cpus[static_cast<u32>(to)];
+  if (a.node != b.node) return costs_.migrate_node_ns;
+  return a.llc != b.llc ? costs_.migrate_llc_ns : 0;
+}
+
+void SimulatedMachine::charge(CpuId cpu, Nanos cost) {
+  Cpu& c = at(cpu);
+  catch_up(c);
+  c.overhead_ns += cost.ns;
+  if (cpu != handling_) settle(c);
+}
+
+// --- timers and interrupts
+// ------------------------------------------------------------------------
+
+void SimulatedMachine::timer_start(sched::Timer& timer, Nanos expires, CpuId cpu) {
+  USCX_ASSERT(cpu >= 0 && static_cast<u32>(cpu) < cpus_.size());
+  if (!timer.armed()) timer.slot = make_event(Kind::kTimer, cpu, &timer);
+  Event& event = kinds_[timer.slot];
+  USCX_ASSERT(event.kind == Kind::kTimer && event.target == &timer);
+  event.cpu = cpu;
+  timer.expires_ns = expires.ns;
+  queue_.arm(timer.slot, std::max(expires.ns, now_));
+}
+
+bool SimulatedMachine::timer_cancel(sched::Timer& timer) {
+  if (!timer.armed()) return false;
+  USCX_ASSERT(kinds_[timer.slot].kind == Kind::kTimer && kinds_[timer.slot].target == &timer);
+  queue_.disarm(timer.slot);
+  queue_.release(timer.slot);
+  timer.slot = sched::Timer::kIdle;
+  return true;
+}
+
+void SimulatedMachine::send_resched(CpuId to) {
+  USCX_ASSERT(to >= 0 && static_cast<u32>(to) < cpus_.size());
+  queue_.arm(make_event(Kind::kResched, to, nullptr), now_ + costs_.ipi_ns);
+}
+
+bool SimulatedMachine::queue_irq_work(sched::IrqWork& work, CpuId to) {
+  USCX_ASSERT(to >= 0 && static_cast<u32>(to) < cpus_.size());
+  if (work.queued) return false;
+  work.queued = true;
+  if (to == handling_) {
+    own_work_.push_back(&work);
+  } else {
+    const u64 latency = handling_ == kNoCpu ? 0 : costs_.ipi_ns;
+    queue_.arm(make_event(Kind::kIrqWork, to, &work), now_ + latency);
+  }
+  return true;
+}
+
+void SimulatedMachine::tick_start(CpuId cpu) {
+  const Handle tick = at(cpu).tick;
+  if (!queue_.armed(tick)) queue_.arm(tick, next_tick());
+}
+
+void SimulatedMachine::tick_stop(CpuId cpu) {
+  const Handle tick = at(cpu).tick;
+  if (queue_.armed(tick)) queue_.disarm(tick);
+}
+
+void SimulatedMachine::sync_point(const char* /*name*/) {
+  // One context runs at a time and nothing is explored: no other CPU goes first.
+}
+
+}  // namespace uscx::machine

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A machine of discrete events in virtual time. Every kernel entry runs to its end at one instant;
+// what it costs delays what its CPU does next. Same calls, same events: it reads no clock, and
+// events of one instant come in the order they were scheduled.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "machine/simulated/event_queue.h"
+#include "machine/topology_spec.h"
+#include "sched/behaviour.h"
+#include "sched/machine.h"
+
+namespace uscx::machine {
+
+class SimulatedMachine final : public sched::Machine {
+ public:
+  /// More events than this at one instant, and virtual time is considered stuck: the largest
+  /// machine has 4096 CPUs with a handful of events each.
+  static constexpr u64 kMaxEventsPerInstant = 1'000'000;
+
+  enum class Ended : u8 {
+    kTime,       // the deadline was reached
+    kCondition,  // the condition holds
+    kStopped,    // stop() was called
+    kNoEvents,   // nothing will ever happen again (only without a deadline)
+  };
+
+  explicit SimulatedMachine(const MachineSpec& spec);
+  SimulatedMachine(const SimulatedMachine&) = delete;
+  SimulatedMachine& operator=(const SimulatedMachine&) = delete;
+
+  /// Names the kernel whose entry points are called; once, before running.
+  void attach(sched::Kernel& kernel);
+
+  /// Runs all events up to and including `deadline`, and sets the clock to it.
+  /// Errors: virtual time is stuck.
+  OrError<Ended> run_until(Nanos deadline);
+  /// Runs until `condition`, asked after every event, holds; at most to `deadline`.
+  OrError<Ended> run_until(const std::function<bool()>& condition, Nanos deadline = Nanos::max());
+  /// Ends the run in progress after the current event.
+  void stop() { stopping_ = true; }
+
+  /// Events handled since the machine was made.
+  u64 events() const { return events_; }
+  /// Calls `progress` every `every` events; for progress bars. It must change nothing.
+  void set_progress(u64 every, std::function<void()> progress);
+
+  Nanos now() const override { return {now_}; }
+  const sched::Topology& topology() const override { return topology_; }
+  const sched::Costs& costs() const override { return costs_; }
+  void timer_start(sched::Timer& timer, Nanos expires, CpuId cpu) override;
+  bool timer_cancel(sched::Timer& timer) override;
+  void send_resched(CpuId to) override;
+  bool queue_irq_work(sched::IrqWork& work, CpuId to) override;
+  void tick_start(CpuId cpu) override;
+  void tick_stop(CpuId cpu) override;
+  void switched(CpuId cpu, sched::Task& prev, sched::Task& next) override;
+  void charge(CpuId cpu, Nanos cost) override;
+  void sync_point(const char* name) override;
+
+ private:
+  using Handle = EventQueue::Handle;
+  enum class Kind : u8 { kProgress, kTick, kTimer, kResched, kIrqWork };
+  /// What an event is, by its handle.
+  struct Event {
+    Kind kind;
+    CpuId cpu;
+    void* target;  // kTimer: the Timer; kIrqWork: the IrqWork
+  };
+  /// What a CPU does: first it pays `overhead_ns`, then it computes `step`, or asks the kernel for
+  /// one where that is null. All as of `since_ns`.
+  struct Cpu {
+    Handle progress;  // that will be over
+    Handle tick;
+    sched::Task* task = nullptr;  // null: idle
+    sched::Step* step = nullptr;
+    u64 since_ns = 0;
+    u64 overhead_ns = 0;
+    u32 capacity = 1024;
+  };
+
+  Cpu& at(CpuId cpu);
+  Handle make_event(Kind kind, CpuId cpu, void* target);
+  OrError<Ended> run(Nanos deadline, const std::function<bool()>* condition);
+  void handle(Handle event);
+  void progress(CpuId cpu);
+  void finish_handler(CpuId cpu);
+  void catch_up(Cpu& c);
+  void settle(Cpu& c);
+  u64 time_left(const Cpu& c) const;
+  u64 migration_cost(CpuId from, CpuId to) const;
+  u64 next_tick() const { return (now_ / tick_period_ns_ + 1) * tick_period_ns_; }
+  Error stuck(const Event& last) const;
+
+  sched::Topology topology_;
+  sched::Costs costs_;
+  sched::Kernel* kernel_ = nullptr;
+  u64 now_ = 0;
+  u64 events_ = 0;
+  u64 events_at_now_ = 0;
+  u64 tick_period_ns_ = 4'000'000;
+  bool stopping_ = false;
+  CpuId handling_ = kNoCpu;  // whose kernel entry point is being run
+  EventQueue queue_;
+  std::vector<Event> kinds_;  // by handle
+  std::vector<Cpu> cpus_;
+  std::vector<sched::IrqWork*> own_work_;  // queued on `handling_` by its own handler
+  u64 progress_every_ = 0;
+  std::function<void()> on_progress_;
+};
+
+}  // namespace uscx::machine
