@@ -10,6 +10,7 @@ namespace abi {
 #undef UNTIL
 #undef ENUM_SINCE
 #undef ENUM_UNTIL
+#undef ENUM_NAMED_SINCE
 #undef VALUE_SINCE
 #undef VALUE_UNTIL
 #undef KFUNC

@@ -41,8 +41,8 @@ file(CONFIGURE OUTPUT ${uscx_abi_out}/abi_btf.c CONTENT "${uscx_abi_roots}" @ONL
 
 add_custom_command(
   OUTPUT ${uscx_abi_out}/abi_btf.o
-  COMMAND ${USCX_BPF_CLANG} -target bpf -g -O2 -std=gnu11 -Wall -Werror -DABI_EMIT_BTF -I${CMAKE_SOURCE_DIR}
-          -c ${uscx_abi_out}/abi_btf.c -o ${uscx_abi_out}/abi_btf.o
+  COMMAND ${USCX_BPF_CLANG} -target bpf -g -O2 -std=gnu11 -funsigned-char -Wall -Werror -DABI_EMIT_BTF
+          -I${CMAKE_SOURCE_DIR} -c ${uscx_abi_out}/abi_btf.c -o ${uscx_abi_out}/abi_btf.o
   DEPENDS ${uscx_abi_out}/abi_btf.c ${uscx_abi_headers}
   COMMENT "Compiling the kernel's types to BTF"
   VERBATIM)

@@ -244,7 +244,8 @@ struct fred_cs {
 };
 
 struct fred_ss {
-  u64 ss : 16, sti : 1, swevent : 1, nmi : 1, vector : 8, type : 4, enclave : 1, l : 1, nested : 1, insnlen : 4;
+  u64 ss : 16, sti : 1, swevent : 1, nmi : 1, : 13;
+  u64 vector : 8, : 8, type : 4, : 4, enclave : 1, l : 1, nested : 1, : 1, insnlen : 4;
 };
 
 struct pt_regs {

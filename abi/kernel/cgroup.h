@@ -196,6 +196,7 @@ enum mempolicy_mode {
   MPOL_WEIGHTED_INTERLEAVE = 6,
   MPOL_MAX = 7,
 };
+ENUM_NAMED_SINCE(mempolicy_mode, 7, 3);
 
 struct mempolicy {
   atomic_t refcnt;

@@ -9,4 +9,5 @@ PERCPU_VAR(struct vm_event_state, vm_event_states);
 PERCPU_VAR(int, sd_llc_id);
 PERCPU_VAR(int, sd_llc_size);
 PERCPU_VAR(int, sched_core_priority);
-PERCPU_VAR(int, __preempt_count);
+PERCPU_VAR(unsigned long, __preempt_count);
+PERCPU_VAR(int, __preempt_count___until_7_3);

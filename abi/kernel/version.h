@@ -6,7 +6,8 @@
  *   UNTIL(7, 3)  the first version that no longer has it
  *
  * stand after a struct member, after the closing brace of a type, or before a function or variable.
- * Enums and enumerators carry no attribute: ENUM_SINCE(NAME, 7, 3) and VALUE_SINCE(NAME, 7, 3) beside them say it instead.
+ * Enums and enumerators carry no attribute: ENUM_SINCE(NAME, 7, 3) and VALUE_SINCE(NAME, 7, 3) beside them say it instead;
+ * ENUM_NAMED_SINCE(NAME, 7, 3) is for an enum that had no name before. An enum called uapi_* never has one.
  *
  * A member that a version lacks is left out and the others stay where they are. That is right for what programs reach by
  * CO-RE and wrong for what is passed by position; such a type (and a function whose prototype changed, and an enumerator
@@ -19,6 +20,7 @@
 #define VALUE_UNTIL(name, major, minor) char uscx_value_##name UNTIL(major, minor)
 #define ENUM_SINCE(name, major, minor) char uscx_enum_##name SINCE(major, minor)
 #define ENUM_UNTIL(name, major, minor) char uscx_enum_##name UNTIL(major, minor)
+#define ENUM_NAMED_SINCE(name, major, minor) char uscx_named_##name SINCE(major, minor)
 #else
 #define SINCE(major, minor)
 #define UNTIL(major, minor)
@@ -26,6 +28,7 @@
 #define VALUE_UNTIL(name, major, minor) struct uscx_value_##name
 #define ENUM_SINCE(name, major, minor) struct uscx_enum_##name
 #define ENUM_UNTIL(name, major, minor) struct uscx_enum_##name
+#define ENUM_NAMED_SINCE(name, major, minor) struct uscx_named_##name
 #endif
 
 /*

@@ -19,6 +19,7 @@ constexpr std::string_view kRootPrefix = "uscx_root_";
 constexpr std::string_view kWideFuncPrefix = "uscx_func_";
 constexpr std::string_view kValuePrefix = "uscx_value_";
 constexpr std::string_view kEnumPrefix = "uscx_enum_";
+constexpr std::string_view kNamedPrefix = "uscx_named_";
 constexpr std::string_view kHelperPrefix = "uscx_";
 constexpr std::string_view kAnonymousEnumPrefix = "uapi_";
 constexpr std::string_view kSince = "since:";
@@ -88,6 +89,7 @@ class Filter {
   KernelVersion version_;
   std::map<std::string_view, bool> values_;     // enumerators with a version: is it there?
   std::map<std::string_view, bool> enums_;      // enums with a version: is it there?
+  std::map<std::string_view, bool> named_;      // enums named since a version: named in ours?
   std::map<u32, u32> replaced_;                 // every spelling of a name: the one to use
   std::set<u32> kept_;                          // ids that go out
   std::map<u32, std::vector<u32>> members_of_;  // kept member indexes of kept composites
@@ -108,17 +110,16 @@ OrError<bool> Filter::in_version(const std::vector<std::string_view>& tags) cons
 
 /// Variables that stand for what carries no attribute of its own.
 Filter::Status Filter::read_side_tags() {
+  const std::pair<std::string_view, std::map<std::string_view, bool>*> prefixes[] = {
+      {kValuePrefix, &values_}, {kEnumPrefix, &enums_}, {kNamedPrefix, &named_}};
   for (u32 id = 1; id < all_.type_count(); ++id) {
     if (all_.kind(id) != Kind::kVar) continue;
     const std::string_view name = all_.name(id);
-    const bool value = name.starts_with(kValuePrefix);
-    if (!value && !name.starts_with(kEnumPrefix)) continue;
-    const auto there = in_version(all_.decl_tags(id));
-    if (!there) return std::unexpected(there.error());
-    if (value) {
-      values_[name.substr(kValuePrefix.size())] = *there;
-    } else {
-      enums_[name.substr(kEnumPrefix.size())] = *there;
+    for (const auto& [prefix, table] : prefixes) {
+      if (!name.starts_with(prefix)) continue;
+      const auto there = in_version(all_.decl_tags(id));
+      if (!there) return std::unexpected(there.error());
+      (*table)[name.substr(prefix.size())] = *there;
     }
   }
   return {};
@@ -324,9 +325,11 @@ void Filter::emit_enum(u32 id) {
     if (versioned != values_.end() && !versioned->second) continue;
     values.push_back({std::string(s.base), e.value});
   }
-  const std::string_view name = split_name(t.name).base;
-  builder_.add_enum(name.starts_with(kAnonymousEnumPrefix) ? std::string_view{} : name, t.size,
-                    t.kflag, values);
+  std::string_view name = split_name(t.name).base;
+  const auto named = named_.find(name);
+  if (name.starts_with(kAnonymousEnumPrefix) || (named != named_.end() && !named->second))
+    name = {};
+  builder_.add_enum(name, t.size, t.kflag, values);
 }
 
 /// Functions with more parameters than a BPF definition can have come as pointers to them.
