@@ -2,8 +2,7 @@
 # BPF programs of this repository, compiled as anybody would compile theirs:
 #   examples/schedulers/NAME.bpf.c        -> ${CMAKE_BINARY_DIR}/examples/NAME.bpf.o
 #   tests/scenario/schedulers/NAME.bpf.c  -> ${CMAKE_BINARY_DIR}/scenario/NAME.bpf.o
-find_program(USCX_BPF_CLANG NAMES clang-19 clang-22 clang-21 clang-20 clang
-  DOC "Compiler of BPF programs" REQUIRED)
+# (USCX_BPF_CLANG is found by builtin_btf.cmake.)
 
 # uscx_bpf_objects(TARGET SOURCE_DIR OUTPUT_DIR): all *.bpf.c of a directory.
 function(uscx_bpf_objects target source_dir output_dir)

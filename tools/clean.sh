@@ -9,7 +9,7 @@ root=$(cd "$(dirname "$0")/.." && pwd -P)
 cd "$root"
 
 # Directories within a build directory that only the build writes to.
-made_by_build="CMakeFiles Testing libbpf generated"
+made_by_build="CMakeFiles Testing libbpf generated abi"
 sources='.*\.\(c\|cc\|cpp\|cxx\|h\|hh\|hpp\|inc\|s\|S\|py\|sh\|rs\|md\|txt\|json\|patch\|diff\|mk\)'
 
 clean_build_dir() {	# DIR

@@ -2,3 +2,5 @@
 # What make and CMake promise.
 add_test(NAME infra_clean
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/clean_test.sh ${CMAKE_SOURCE_DIR})
+add_test(NAME infra_install
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/install_test.sh ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
