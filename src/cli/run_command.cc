@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "cli/run_command.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "cli/session.h"
+
+namespace uscx::cli {
+
+namespace {
+
+constexpr int kBadUsage = 1;
+
+int fail_with(const std::string& message) {
+  fmt::print(stderr, "uscx: {}\n", message);
+  return kBadUsage;
+}
+
+bool write_file(const std::string& path, const std::string& text) {
+  if (path == "-") return std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  std::FILE* file = std::fopen(path.c_str(), "w");
+  if (!file) return false;
+  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+  return (std::fclose(file) == 0) && written;
+}
+
+int run(const RunOptions& options) {
+  const auto plan = plan_run(options);
+  if (!plan) return fail_with(plan.error().message);
+  auto machine = machine::load_machine(options.machine);
+  if (!machine) return fail_with(machine.error().message);
+  auto workload = workload::Workload::load(options.workload);
+  if (!workload) return fail_with(workload.error().message);
+
+  Session session(*plan, std::move(*machine), std::move(*workload));
+  const auto report = session.run();
+  if (!report) return fail_with(report.error().message);
+  if (options.json_path != "-") std::fputs(observe::format_text(*report).c_str(), stdout);
+  if (!options.json_path.empty() && !write_file(options.json_path, observe::format_json(*report))) {
+    return fail_with(
+        fmt::format("{}: cannot be written: {}", options.json_path, std::strerror(errno)));
+  }
+  std::fflush(stdout);
+  const std::string line = observe::status_line(*report);
+  if (!line.empty()) fmt::print(stderr, "{}\n", line);
+  return observe::exit_status(report->outcome);
+}
+
+constexpr const char* kExamples = R"(Examples:
+  uscx run build/examples/fifo.bpf.o
+  uscx run scx_simple.bpf.o --machine 2n4l8c2t --workload schbench --duration 10s
+  uscx run scx_central.bpf.o --machine 1n1l4c1t --set nr_cpu_ids=4 --set 'cpu_gimme_task[4]' --set 'cpu_started_at[4]'
+  uscx run mine.bpf.o --workload mine.json --seed 7 --printk --dmesg --json out.json
+
+Exit status: 0 ran to the end, 1 bad usage or input, 2 refused at load,
+3 ejected by an error, 4 ejected by a stall.)";
+
+}  // namespace
+
+void add_run_command(CLI::App& app, int* status) {
+  auto* verb = app.add_subcommand(
+      "run",
+      "Load a compiled scheduler, run a workload under it on a simulated machine, and report");
+  auto o = std::make_shared<RunOptions>();
+  verb->add_option("scheduler", o->scheduler, "Compiled scheduler (SCHED.bpf.o)")->required();
+  verb->add_option(
+          "--machine", o->machine,
+          "Machine: nodes, LLCs a node, cores an LLC, threads a core (1n2l4c2t), or FILE.json")
+      ->capture_default_str();
+  verb->add_option("--workload", o->workload,
+                   "Workload: spin-sleep, hackbench, schbench, or an rt-app FILE.json")
+      ->capture_default_str();
+  verb->add_option("--duration", o->duration,
+                   "Virtual time to run for, from the scheduler's attachment")
+      ->capture_default_str();
+  verb->add_option("--seed", o->seed, "Seed of everything random")->capture_default_str();
+  verb->add_option("--kernel", o->kernel, "Kernel version to be: 7.2 or 7.3")
+      ->capture_default_str();
+  verb->add_option("--set", o->settings,
+                   "Set a variable before load: name=value; name[N] resizes an array")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  verb->add_option("--json", o->json_path,
+                   "Write the report as JSON to this file (- for standard output)");
+  verb->add_flag("--printk", o->printk, "Show bpf_printk output");
+  verb->add_flag("--dmesg", o->dmesg, "Show the kernel log");
+  verb->add_flag("-v,--verbose", o->verbose,
+                 "Show event counters, unserved requests and the debug dump");
+  verb->add_flag("-q,--quiet", o->quiet, "No progress bar");
+  verb->footer(kExamples);
+  verb->callback([o, status] { *status = run(*o); });
+}
+
+}  // namespace uscx::cli

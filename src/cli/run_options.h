@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/types.h"
+#include "btf/profile.h"
+#include "cli/variables.h"
+
+namespace uscx::cli {
+
+/// `uscx run`, as the command line has it.
+struct RunOptions {
+  std::string scheduler;
+  std::string machine = "1n2l4c2t";
+  std::string workload = "spin-sleep";
+  std::string duration = "2s";
+  u64 seed = 1;
+  std::string kernel = "7.3";
+  std::vector<std::string> settings;
+  std::string json_path;
+  bool printk = false;
+  bool dmesg = false;
+  bool verbose = false;
+  bool quiet = false;  // no progress bar
+};
+
+/// The options that have been looked at.
+struct RunPlan {
+  RunOptions options;
+  Nanos duration;
+  btf::KernelVersion kernel;
+  std::vector<VariableSetting> settings;
+};
+
+/// "2s", "500ms", "250us", "1m", "1.5s"; at least 1 us, at most 24 h.
+OrError<Nanos> parse_duration(std::string_view text);
+OrError<RunPlan> plan_run(RunOptions options);
+/// The one command that repeats the run.
+std::string replay_command(const RunOptions& options);
+
+}  // namespace uscx::cli

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "cli/session.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <utility>
+
+#include "sched/ext/ext.h"
+
+namespace uscx::cli {
+
+namespace {
+
+observe::MessageLog::Sink print_if(bool wanted) {
+  if (!wanted) return {};
+  return [](const std::string& line) { std::fputs((line + "\n").c_str(), stdout); };
+}
+
+// SCX_EXIT_*: below kExitError the scheduler left in an orderly way.
+constexpr s32 kExitUnreg = 64;
+constexpr s32 kExitError = 1024;
+constexpr s32 kExitErrorStall = 1026;
+
+observe::Outcome outcome_of(const sched::ext::ExitRecord& exit) {
+  if (exit.kind == kExitErrorStall) return observe::Outcome::kStall;
+  if (exit.kind >= kExitError) return observe::Outcome::kError;
+  if (exit.kind > kExitUnreg) return observe::Outcome::kUnregistered;
+  return observe::Outcome::kCompleted;
+}
+
+/// The loader process: it runs `main` on its kernel stack, and exits.
+class LoaderBehaviour final : public sched::Behaviour {
+ public:
+  explicit LoaderBehaviour(std::function<void()> main) : main_(std::move(main)) {}
+  sched::Step next(sched::Kernel&, sched::Task&) override {
+    if (!main_) return sched::Step::exit();
+    return sched::Step::system_call(
+        [main = std::exchange(main_, nullptr)](sched::Task&) { main(); });
+  }
+
+ private:
+  std::function<void()> main_;
+};
+
+}  // namespace
+
+Session::Session(const RunPlan& plan, machine::MachineSpec machine, workload::Workload workload)
+    : plan_(plan),
+      machine_name_(machine.topology.description),
+      machine_(std::move(machine)),
+      workload_(std::move(workload)),
+      kernel_({.version = plan.kernel, .seed = plan.options.seed}, machine_),
+      fingerprint_(kernel_.trace()),
+      metrics_(kernel_.trace(), kernel_.nr_cpus()),
+      history_(kernel_.trace()),
+      messages_(kernel_.trace(), print_if(plan.options.printk), print_if(plan.options.dmesg)),
+      user_half_(kernel_),
+      progress_(!plan.options.quiet, plan.duration) {
+  machine_.attach(kernel_);
+  kernel_.trace().scx_exit.subscribe(
+      [this](Nanos, s32 kind, s64, std::string_view, std::string_view) { note_exit(kind); });
+}
+
+void Session::note_exit(s32 kind) {
+  if (kind != kExitErrorStall || stall_) return;
+  const Pid pid = kernel_.ext().last_exit().stalled_pid;
+  observe::StallReport stall{
+      .pid = pid, .comm = {}, .where_queued = "no queue", .last_events = history_.lines(pid)};
+  if (const sched::Task* p = kernel_.find_task(pid)) {
+    stall.comm = p->comm;
+    stall.where_queued = kernel_.ext().where_queued(*p);
+  }
+  stall_ = std::move(stall);
+}
+
+void Session::measure() {
+  constexpr Nanos kPoll = Nanos::from_s(1);  // loaders print their statistics every second
+  for (Nanos left = plan_.duration; left.ns > 0;) {
+    const Nanos step = std::min(left, kPoll);
+    kernel_.sleep_ns(step);
+    left -= step;
+  }
+  metrics_.end(kernel_.now());
+}
+
+void Session::loader_main() {
+  auto up = loader_.open(plan_.options.scheduler, plan_.settings);
+  if (up) up = loader_.load();
+  if (up) up = loader_.attach();
+  if (!up) {
+    load_error_ = up.error();
+  } else {
+    attached_ = true;
+    metrics_.begin(kernel_.now());
+    measure();
+  }
+  loader_.detach();
+  kernel_.bpf().reap_closed_fds();
+  workload_.stop();
+  done_ = true;
+}
+
+std::expected<observe::RunReport, LoadError> Session::run() {
+  const auto started = std::chrono::steady_clock::now();
+  workload_.start(kernel_);
+  sched::TaskSpec loader{.comm = "uscx",
+                         .behaviour = std::make_unique<LoaderBehaviour>([this] { loader_main(); })};
+  if (const auto task = kernel_.create_task(std::move(loader)); !task) {
+    return std::unexpected(
+        LoadError{LoadError::Kind::kInput, "the loader's task cannot be created"});
+  }
+  constexpr u64 kProgressEvents = 20'000;
+  machine_.set_progress(kProgressEvents,
+                        [this] { progress_.update(machine_.now(), machine_.events()); });
+  const auto ended = machine_.run_until([this] { return done_; });
+  progress_.clear();
+  if (!ended) return std::unexpected(LoadError{LoadError::Kind::kInput, ended.error().message});
+  if (load_error_ && load_error_->kind == LoadError::Kind::kInput)
+    return std::unexpected(*load_error_);
+  const auto wall = std::chrono::steady_clock::now() - started;
+  return report(
+      static_cast<u64>(std::chrono::duration_cast<std::chrono::nanoseconds>(wall).count()));
+}
+
+void Session::add_exit(observe::RunReport& r) {
+  const sched::ext::ExitRecord& exit = kernel_.ext().last_exit();
+  if (exit.kind == 0) return;
+  r.exit = observe::ExitReport{
+      .kind = exit.kind, .code = exit.code, .reason = exit.reason, .msg = exit.msg};
+  r.dump = exit.dump;
+  r.outcome = outcome_of(exit);
+  if (r.outcome == observe::Outcome::kStall) r.stall = stall_;
+}
+
+observe::RunReport Session::report(u64 wall_ns) {
+  observe::RunReport r;
+  r.file = plan_.options.scheduler;
+  r.scheduler = loader_.ops_name().empty() ? r.file : loader_.ops_name();
+  r.machine = machine_name_;
+  r.workload = plan_.options.workload;
+  r.kernel = plan_.kernel.to_string();
+  r.seed = plan_.options.seed;
+  r.replay = replay_command(plan_.options);
+  r.verbose = plan_.options.verbose;
+  r.wall_ns = wall_ns;
+  r.events = machine_.events();
+  r.unserved = kernel_.bpf().unserved();
+  r.faults_to_zero = kernel_.bpf().faults_to_zero();
+  if (load_error_) {
+    r.outcome = observe::Outcome::kRefused;
+    r.message = load_error_->message;
+    return r;
+  }
+  r.metrics = &metrics_;
+  r.virtual_ns = metrics_.duration_ns();
+  r.fingerprint = fingerprint_.value();
+  r.scx_events = kernel_.ext().events();
+  add_exit(r);
+  return r;
+}
+
+}  // namespace uscx::cli

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/loader.h"
+#include "cli/progress.h"
+#include "cli/run_options.h"
+#include "cli/user_half.h"
+#include "machine/simulated/simulated_machine.h"
+#include "machine/topology_spec.h"
+#include "observe/fingerprint.h"
+#include "observe/message_log.h"
+#include "observe/metrics.h"
+#include "observe/report.h"
+#include "observe/task_history.h"
+#include "sched/kernel.h"
+#include "workload/workload.h"
+
+namespace uscx::cli {
+
+/// One run: a machine, its kernel, a workload, and a loader that brings a scheduler up, waits and
+/// takes it down again. The loader is a task of the machine.
+class Session {
+ public:
+  Session(const RunPlan& plan, machine::MachineSpec machine, workload::Workload workload);
+
+  /// Simulates from boot to the end. A LoadError of kind kInput is the caller's to print; a refusal
+  /// is a report.
+  std::expected<observe::RunReport, LoadError> run();
+
+ private:
+  void loader_main();
+  /// Sleeps through the duration, and stops counting at its end.
+  void measure();
+  void note_exit(s32 kind);
+  observe::RunReport report(u64 wall_ns);
+  void add_exit(observe::RunReport& report);
+
+  const RunPlan& plan_;
+  std::string machine_name_;
+  machine::SimulatedMachine machine_;
+  workload::Workload workload_;
+  sched::Kernel kernel_;
+  observe::Fingerprint fingerprint_;
+  observe::Metrics metrics_;
+  observe::TaskHistory history_;
+  observe::MessageLog messages_;
+  UserHalf user_half_;
+  Progress progress_;
+  Loader loader_;
+  std::optional<LoadError> load_error_;
+  std::optional<observe::StallReport> stall_;
+  bool attached_ = false;
+  bool done_ = false;
+};
+
+}  // namespace uscx::cli
