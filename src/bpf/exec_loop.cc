@@ -1,68 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The interpreter's loop: direct threading over decoded operations, every access checked.
-#include <bit>
 #include <cstring>
-#include <limits>
 
+#include "bpf/exec_arith.h"
 #include "bpf/exec_run.h"
 
 namespace uscx::bpf {
 
 namespace {
-
-// Arithmetic of the instruction set on u32 or u64: wraps, and never traps.
-template <class T>
-using Signed = std::make_signed_t<T>;
-template <class T>
-constexpr T kShiftMask = sizeof(T) * 8 - 1;
-
-template <class T>
-bool overflows(T a, T b) {
-  return static_cast<Signed<T>>(a) == std::numeric_limits<Signed<T>>::min() &&
-         static_cast<Signed<T>>(b) == -1;
-}
-
-// clang-format off
-template <class T> T do_add(T a, T b) { return a + b; }
-template <class T> T do_sub(T a, T b) { return a - b; }
-template <class T> T do_mul(T a, T b) { return a * b; }
-template <class T> T do_div(T a, T b) { return b ? a / b : 0; }
-template <class T> T do_mod(T a, T b) { return b ? a % b : a; }
-template <class T> T do_sdiv(T a, T b) {
-  if (b == 0) return 0;
-  return overflows(a, b) ? a : static_cast<T>(static_cast<Signed<T>>(a) / static_cast<Signed<T>>(b));
-}
-template <class T> T do_smod(T a, T b) {
-  if (b == 0) return a;
-  return overflows(a, b) ? 0 : static_cast<T>(static_cast<Signed<T>>(a) % static_cast<Signed<T>>(b));
-}
-template <class T> T do_or(T a, T b) { return a | b; }
-template <class T> T do_and(T a, T b) { return a & b; }
-template <class T> T do_xor(T a, T b) { return a ^ b; }
-template <class T> T do_lsh(T a, T b) { return a << (b & kShiftMask<T>); }
-template <class T> T do_rsh(T a, T b) { return a >> (b & kShiftMask<T>); }
-template <class T> T do_arsh(T a, T b) {
-  return static_cast<T>(static_cast<Signed<T>>(a) >> (b & kShiftMask<T>));
-}
-template <class T> T do_mov(T, T b) { return b; }
-
-template <class T> bool do_jeq(T a, T b) { return a == b; }
-template <class T> bool do_jne(T a, T b) { return a != b; }
-template <class T> bool do_jgt(T a, T b) { return a > b; }
-template <class T> bool do_jge(T a, T b) { return a >= b; }
-template <class T> bool do_jlt(T a, T b) { return a < b; }
-template <class T> bool do_jle(T a, T b) { return a <= b; }
-template <class T> bool do_jset(T a, T b) { return a & b; }
-template <class T> bool do_jsgt(T a, T b) { return static_cast<Signed<T>>(a) > static_cast<Signed<T>>(b); }
-template <class T> bool do_jsge(T a, T b) { return static_cast<Signed<T>>(a) >= static_cast<Signed<T>>(b); }
-template <class T> bool do_jslt(T a, T b) { return static_cast<Signed<T>>(a) < static_cast<Signed<T>>(b); }
-template <class T> bool do_jsle(T a, T b) { return static_cast<Signed<T>>(a) <= static_cast<Signed<T>>(b); }
-// clang-format on
-
-template <class T>
-u64 sign_extend(u64 value) {
-  return static_cast<u64>(static_cast<s64>(static_cast<T>(value)));
-}
 
 bool on_stack(const ExecRun& run, u64 addr, u32 bytes) {
   return addr - run.stack <= kStackBlock - bytes;

@@ -55,6 +55,10 @@ class Program {
   mutable u32 struct_ops_map_id = 0;
   mutable bool struct_ops_poisoned = false;
 
+  /// Set by StructOpsType::check_member: each subprogram has a stack of its own, so that only the
+  /// single one is limited, not the chain. Linux: prog->aux->priv_stack_requested.
+  mutable bool priv_stack_requested = false;
+
   /// The interpreter's form of `insns`, made at the first run.
   mutable std::shared_ptr<const DecodedProgram> decoded;
 
