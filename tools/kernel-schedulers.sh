@@ -77,7 +77,7 @@ build() {	# VERSION
 	# bpftool is only wanted as a linker and for skeletons.
 	run_make "$root/tools.log" -C "$root/src/tools/sched_ext" CLANG="$clang" \
 		VMLINUX_BTF="$root/vmlinux.h" VMLINUX_H="$root/vmlinux.h" O="$work/tools" \
-		SKIP_LLVM=1 SKIP_LIBBFD=1 SKIP_CRYPTO=1
+		SKIP_LLVM=1 SKIP_LIBBFD=1 SKIP_CRYPTO=1 LLVM_STRIP=llvm-strip-19
 	run_make "$root/selftests.log" -C "$root/src/tools/testing/selftests/sched_ext" \
 		CLANG="$clang" VMLINUX_BTF="$root/vmlinux.h" VMLINUX_H="$root/vmlinux.h" \
 		BPFTOOL="$work/tools/build/sbin/bpftool" OUTPUT="$work/selftests"

@@ -41,6 +41,9 @@ unmount
 rm -rf --one-file-system "$root"
 cp -a "$pristine" "$root"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
+# How to reach the archive, and how old it may be, as this machine's apt is told.
+apt-config dump | grep -E '^Acquire::(Check-Valid-Until|Check-Date|https?::Proxy) ' \
+	> "$root/etc/apt/apt.conf.d/90host" || true
 mount -t proc proc "$root/proc"
 mount --rbind /dev "$root/dev"
 mount --make-rslave "$root/dev"
