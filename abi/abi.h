@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The kernel's types for the C++ core: everything of kernel_types.h, in namespace abi.
+// The kernel's types for the C++ core: everything of kernel_types.h, in namespace uscx::abi
+// (not ::abi, which <cxxabi.h> takes).
 #pragma once
 
-namespace abi {
+namespace uscx::abi {
 #include "abi/kernel_types.h"
-}  // namespace abi
+}  // namespace uscx::abi
 
 #undef SINCE
 #undef UNTIL
