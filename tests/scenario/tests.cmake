@@ -7,3 +7,7 @@ foreach(scenario ${scenarios})
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/run --build ${CMAKE_BINARY_DIR} -j 1 ${scenario})
   set_tests_properties(scenario_${name} PROPERTIES TIMEOUT 1200)
 endforeach()
+
+add_test(NAME scenario_truncated
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/truncated $<TARGET_FILE:uscx> ${USCX_KERNELS}/7.3/scx_simple.bpf.o)
+set_tests_properties(scenario_truncated PROPERTIES TIMEOUT 1200)
