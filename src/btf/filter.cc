@@ -37,7 +37,7 @@ struct Spelling {
 /// "NAME___until_7_3" is NAME of versions before 7.3; any other name is the newest form.
 Spelling split_name(std::string_view name) {
   const size_t at = name.rfind(kAlternative);
-  if (at == std::string_view::npos) return {name, kForever};
+  if (at == std::string_view::npos || at == 0) return {name, kForever};
   std::string numbers(name.substr(at + kAlternative.size()));
   std::replace(numbers.begin(), numbers.end(), '_', '.');
   const auto version = parse_version(numbers);
@@ -73,6 +73,7 @@ class Filter {
   Status collect();
   Status need(u32 id, u32 user);
   Status need_parts(u32 id);
+  Status drain();
   OrError<std::vector<u32>> kept_members(u32 id) const;
   bool is_helper(u32 id) const { return all_.name(id).starts_with(kHelperPrefix); }
   void number();
@@ -92,6 +93,8 @@ class Filter {
   std::map<std::string_view, bool> named_;      // enums named since a version: named in ours?
   std::map<u32, u32> replaced_;                 // every spelling of a name: the one to use
   std::set<u32> kept_;                          // ids that go out
+  std::vector<u32> worklist_;                   // kept, its parts not yet
+  std::vector<u32> wide_funcs_;                 // VARs that stand for functions
   std::map<u32, std::vector<u32>> members_of_;  // kept member indexes of kept composites
   std::map<u32, u32> new_id_;
   Builder builder_;
@@ -172,23 +175,47 @@ Filter::Status Filter::collect() {
     const auto there = exists(wanted);
     if (!there) return std::unexpected(there.error());
     if (!*there) continue;
-    if (auto r = need(wanted, 0); !r) return r;
+    if (auto r = need(wanted, root); !r) return r;
+    if (auto r = drain(); !r) return r;
+    if (t.name.starts_with(kWideFuncPrefix)) {
+      const bool usable = t.name.size() > kWideFuncPrefix.size() &&
+                          all_.kind(wanted) == Kind::kPtr &&
+                          all_.kind(all_.type(wanted).type) == Kind::kFuncProto;
+      if (!usable) return error(fmt::format("VAR {} is no pointer to a function", t.name));
+      wide_funcs_.push_back(root);
+    }
   }
   return {};
 }
 
+/// Keeps `id`; what it refers to in turn is looked at later, from the worklist.
 Filter::Status Filter::need(u32 id, u32 user) {
   id = chosen(id);
   if (id == 0 || kept_.contains(id)) return {};
   const auto there = exists(id);
   if (!there) return std::unexpected(there.error());
+  const auto name_of = [&](u32 t) {
+    return fmt::format("{} {}", kind_name(all_.kind(t)), all_.name(t));
+  };
   if (!*there) {
-    return error(fmt::format("{} {} uses {} {}, which Linux {} does not have",
-                             kind_name(all_.kind(user)), all_.name(user), kind_name(all_.kind(id)),
-                             all_.name(id), version_.to_string()));
+    return error(fmt::format("{} uses {}, which Linux {} does not have", name_of(user), name_of(id),
+                             version_.to_string()));
+  }
+  if (all_.kind(id) == Kind::kDatasec || all_.kind(id) == Kind::kDeclTag) {
+    return error(fmt::format("{} refers to {}", name_of(user), name_of(id)));
   }
   kept_.insert(id);
-  return need_parts(id);
+  worklist_.push_back(id);
+  return {};
+}
+
+Filter::Status Filter::drain() {
+  while (!worklist_.empty()) {
+    const u32 id = worklist_.back();
+    worklist_.pop_back();
+    if (auto r = need_parts(id); !r) return r;
+  }
+  return {};
 }
 
 Filter::Status Filter::need_parts(u32 id) {
@@ -334,12 +361,9 @@ void Filter::emit_enum(u32 id) {
 
 /// Functions with more parameters than a BPF definition can have come as pointers to them.
 void Filter::emit_wide_funcs() {
-  for (u32 id = 1; id < all_.type_count(); ++id) {
+  for (u32 id : wide_funcs_) {
     const Type& t = all_.type(id);
-    if (t.kind != Kind::kVar || !t.name.starts_with(kWideFuncPrefix)) continue;
-    const u32 pointer = chosen(t.type);
-    if (!kept_.contains(pointer)) continue;
-    builder_.add_func(t.name.substr(kWideFuncPrefix.size()), mapped(all_.type(pointer).type),
+    builder_.add_func(t.name.substr(kWideFuncPrefix.size()), mapped(all_.type(chosen(t.type)).type),
                       kStatic);
   }
 }
