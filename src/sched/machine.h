@@ -33,6 +33,9 @@ class IrqWork {
 };
 
 /// The machine calls the kernel's entry points (Kernel::irq_*, Kernel::run_current) one at a time.
+/// Who charges what: the kernel charges ticks, wakeups, system calls, fork, exit and BPF (by charge()
+/// or as a compute step of the task); the machine adds what lies between: context switches, idle
+/// exits, IPIs, and refilled caches after a migration.
 class Machine {
  public:
   virtual ~Machine() = default;

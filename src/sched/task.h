@@ -23,6 +23,9 @@ struct TaskGroup;
 /// Which stores programs may do to a task: scx.slice, scx.dsq_vtime, scx.disallow.
 /// Programs see sizeof(abi::task_struct) of it and nothing of what follows.
 extern const bpf::ObjectType kTaskObject;
+extern const bpf::ObjectType kCgroupObject;
+/// A struct cpumask (or bpf_cpumask's first member) that programs may read.
+extern const bpf::ObjectType kCpumaskObject;
 
 /// A task: the struct that programs see (pid, comm, scx, cpus_ptr, ... are the real ones), and what
 /// the core keeps behind it. Lives in the address window. Linux: task_struct.
@@ -34,7 +37,10 @@ struct Task : abi::task_struct {
   CpuId cpu = 0;                  // task_cpu()
   RankedLock pi_lock;             // affinity, policy and wakeups; before the rq lock
   ListNode all_node;              // Kernel::tasks, by creation
+  ListNode life_node;             // from allocation until it is freed
   ListNode rq_node;               // a class's queue (rt)
+  ListNode sibling_node;          // the parent's child_list
+  IntrusiveList<Task, &Task::sibling_node> child_list;
   ListNode wake_node;             // Rq::wake_list, from a queued wakeup until it is done
   TaskGroup* group = nullptr;     // p->sched_task_group
   int on_rq_state = 0;            // p->on_rq: 0, TASK_ON_RQ_QUEUED, TASK_ON_RQ_MIGRATING

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Runqueue locks, runqueue clocks, and what running costs a task.
+#include "sched/private.h"
+
+namespace uscx::sched {
+
+void Kernel::rq_lock(Rq& r, std::source_location where) {
+  sync_point("rq_lock");
+  r.lock.lock(held(), where);
+  r.clock_valid = false;
+}
+
+void Kernel::rq_unlock(Rq& r) {
+  assert_rq_held(r);
+  r.clock_valid = false;
+  ext_->rq_unlocked(r);
+  r.lock.unlock(held());
+}
+
+void Kernel::double_rq_lock(Rq& a, Rq& b) {
+  rq_lock(a.id <= b.id ? a : b);
+  if (&a != &b) rq_lock(a.id <= b.id ? b : a);
+}
+
+void Kernel::double_rq_unlock(Rq& a, Rq& b) {
+  if (&a != &b) rq_unlock(a.id <= b.id ? b : a);
+  rq_unlock(a.id <= b.id ? a : b);
+}
+
+void Kernel::update_rq_clock(Rq& r) {
+  assert_rq_held(r);
+  r.clock_valid = true;
+  ext_->rq_clock_updated(r);
+  r.clock = r.clock_task = r.clock_pelt = now().ns;
+}
+
+u64 Kernel::update_curr_common(Rq& r) {
+  assert_rq_held(r);
+  Task& curr = *r.current();
+  if (r.clock_task <= curr.se.exec_start) return 0;
+  const u64 delta = r.clock_task - curr.se.exec_start;
+  curr.se.exec_start = r.clock_task;
+  curr.se.sum_exec_runtime += delta;
+  (curr.is_kthread() ? curr.stime : curr.utime) += delta;
+  return delta;
+}
+
+Rq& Kernel::task_rq_lock(Task& p) {
+  p.pi_lock.lock(held());
+  Rq& r = task_rq(p);
+  rq_lock(r);
+  return r;
+}
+
+void Kernel::task_rq_unlock(Rq& r, Task& p) {
+  rq_unlock(r);
+  p.pi_lock.unlock(held());
+}
+
+}  // namespace uscx::sched

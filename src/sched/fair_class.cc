@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// The fair class: the task with the least weighted runtime runs. Simpler than Linux's EEVDF (no
+// deadlines, no groups), close enough to be what a scheduler is compared with and falls back to.
+#include <algorithm>
+
+#include "base/bitmap.h"
+#include "sched/classes.h"
+#include "sched/private.h"
+
+namespace uscx::sched {
+
+namespace {
+
+constexpr u64 kBaseSliceNs = 2'800'000;        // sysctl_sched_base_slice on 8 CPUs and more
+constexpr u64 kWakeupGranularityNs = 1'000'000;
+
+class FairClass final : public SchedClass {
+ public:
+  explicit FairClass(Kernel& kernel) : k_(kernel) {}
+  std::string_view name() const override { return "fair_sched_class"; }
+  int rank() const override { return 2; }
+
+  void enqueue_task(Rq& rq, Task& p, int flags) override {
+    if (rq.fair->curr) update_curr(rq);
+    place(rq, p, flags);
+    ++rq.fair->nr_queued;
+    ++rq.nr_running;
+    p.se.on_rq = 1;
+    insert(rq, p);
+  }
+
+  bool dequeue_task(Rq& rq, Task& p, int) override {
+    if (rq.fair->curr) update_curr(rq);
+    if (p.fair_queued) remove(rq, p);
+    // Relative from here on: the next runqueue's clock is another.
+    p.se.vlag = static_cast<s64>(p.vruntime_ns - rq.fair->min_vruntime_ns);
+    p.se.on_rq = 0;
+    --rq.fair->nr_queued;
+    --rq.nr_running;
+    return true;
+  }
+
+  void yield_task(Rq& rq) override {
+    FairRq& fair = *rq.fair;
+    if (fair.tree.empty() || fair.curr == nullptr) return;
+    k_.update_rq_clock(rq);
+    update_curr(rq);
+    // Behind everyone who waits now.
+    fair.curr->vruntime_ns = std::max(fair.curr->vruntime_ns, (*fair.tree.rbegin())->vruntime_ns);
+    fair.curr->fair_seq = ++fair.next_seq;
+  }
+
+  void wakeup_preempt(Rq& rq, Task& p, int) override {
+    Task* curr = rq.fair->curr;
+    if (p.klass != this || curr == nullptr || curr == &p) return;
+    const bool p_idle = p.policy == static_cast<u32>(SCHED_IDLE);
+    const bool curr_idle = curr->policy == static_cast<u32>(SCHED_IDLE);
+    if (curr_idle && !p_idle) return k_.resched_curr(rq);
+    if (p.policy != static_cast<u32>(SCHED_NORMAL)) return;
+    update_curr(rq);
+    if (curr->vruntime_ns > p.vruntime_ns + weighted(kWakeupGranularityNs, p)) k_.resched_curr(rq);
+  }
+
+  Pick pick_task(Rq& rq, Task&) override {
+    FairRq& fair = *rq.fair;
+    if (fair.nr_queued == 0 && rq.online && KernelInternals::of(k_).pull_fair_task(rq, 2)) {
+      return {.task = nullptr, .retry = true};
+    }
+    if (fair.curr) update_curr(rq);
+    Task* first = fair.tree.empty() ? nullptr : *fair.tree.begin();
+    Task* curr = fair.curr && fair.curr->se.on_rq ? fair.curr : nullptr;
+    if (curr == nullptr) return {.task = first};
+    const bool stays = first == nullptr || FairRq::Earlier{}(curr, first);
+    return {.task = stays ? curr : first};
+  }
+
+  void put_prev_task(Rq& rq, Task& p, Task*) override {
+    update_curr(rq);
+    rq.fair->curr = nullptr;
+    if (p.se.on_rq) insert(rq, p);
+  }
+
+  void set_next_task(Rq& rq, Task& p, bool) override {
+    if (p.fair_queued) remove(rq, p);
+    rq.fair->curr = &p;
+    p.se.exec_start = rq.clock_task;
+    p.se.prev_sum_exec_runtime = p.se.sum_exec_runtime;
+  }
+
+  CpuId select_task_rq(Task& p, CpuId prev_cpu, int flags) override;
+
+  void set_cpus_allowed(Task& p, const abi::cpumask* mask) override {
+    k_.set_cpus_allowed_common(p, mask);
+  }
+
+  void task_tick(Rq& rq, Task& p, bool) override {
+    update_curr(rq);
+    const FairRq& fair = *rq.fair;
+    if (fair.tree.empty()) return;
+    if (p.se.sum_exec_runtime - p.se.prev_sum_exec_runtime < kBaseSliceNs) return;
+    if (FairRq::Earlier{}(*fair.tree.begin(), &p)) k_.resched_curr(rq);
+  }
+
+  void switched_to(Rq& rq, Task& p) override {
+    if (!p.on_rq_queued()) return;
+    if (k_.task_current(rq, p)) {
+      k_.resched_curr(rq);
+    } else {
+      k_.wakeup_preempt(rq, p, 0);
+    }
+  }
+
+  void prio_changed(Rq& rq, Task& p, int old_prio) override {
+    if (!p.on_rq_queued() || p.prio == old_prio) return;
+    if (!k_.task_current(rq, p)) {
+      k_.wakeup_preempt(rq, p, 0);
+    } else if (p.prio > old_prio) {
+      k_.resched_curr(rq);
+    }
+  }
+
+  void update_curr(Rq& rq) override {
+    FairRq& fair = *rq.fair;
+    Task* curr = fair.curr;
+    if (curr == nullptr || rq.current() != curr) return;
+    const u64 delta = k_.update_curr_common(rq);
+    curr->vruntime_ns += weighted(delta, *curr);
+    curr->se.vruntime = curr->vruntime_ns;
+    u64 least = curr->vruntime_ns;
+    if (!fair.tree.empty()) least = std::min(least, (*fair.tree.begin())->vruntime_ns);
+    fair.min_vruntime_ns = std::max(fair.min_vruntime_ns, least);
+  }
+
+ private:
+  static u64 weighted(u64 ns, const Task& p) { return ns * 1024 / (p.se.load.weight >> 10); }
+
+  void insert(Rq& rq, Task& p) {
+    USCX_ASSERT(!p.fair_queued);
+    p.fair_seq = ++rq.fair->next_seq;
+    p.fair_queued = true;
+    rq.fair->tree.insert(&p);
+    ++KernelInternals::of(k_).nr_fair_waiting;
+  }
+
+  void remove(Rq& rq, Task& p) {
+    p.fair_queued = false;
+    const std::size_t erased = rq.fair->tree.erase(&p);
+    USCX_ASSERT(erased == 1);
+    --KernelInternals::of(k_).nr_fair_waiting;
+  }
+
+  /// Gives `p` its place among those that run here: where it was relative to them, except that
+  /// sleeping earns no more than half a slice, and a new task begins half a slice late.
+  void place(Rq& rq, Task& p, int flags) {
+    const u64 half_slice = weighted(kBaseSliceNs / 2, p);
+    s64 lag = p.se.vlag;
+    if ((flags & ENQUEUE_INITIAL) != 0) {
+      lag = static_cast<s64>(half_slice);
+    } else if ((flags & ENQUEUE_WAKEUP) != 0) {
+      const u64 slept = rq.clock_task > p.se.exec_start ? rq.clock_task - p.se.exec_start : 0;
+      lag = std::max(lag - static_cast<s64>(slept), -static_cast<s64>(half_slice));
+    }
+    const u64 base = rq.fair->min_vruntime_ns;
+    const u64 behind = static_cast<u64>(lag < 0 ? -lag : 0);
+    p.vruntime_ns = lag >= 0 ? base + static_cast<u64>(lag) : base - std::min(base, behind);
+    p.se.vruntime = p.vruntime_ns;
+  }
+
+  CpuId idle_in_llc(const Task& p, CpuId around) const;
+
+  Kernel& k_;
+};
+
+/// An idle CPU that shares the last cache with `around`: one of an idle core first.
+CpuId FairClass::idle_in_llc(const Task& p, CpuId around) const {
+  const auto& cpus = k_.machine().topology().cpus;
+  const auto& llc = k_.llc_cpus(cpus[static_cast<u32>(around)].llc);
+  CpuId any = kNoCpu;
+  for (CpuId cpu : llc) {
+    if (!k_.is_cpu_allowed(p, cpu) || !k_.idle_cpu(cpu)) continue;
+    if (any == kNoCpu) any = cpu;
+    const bool core_idle = std::all_of(llc.begin(), llc.end(), [&](CpuId other) {
+      return cpus[static_cast<u32>(other)].core != cpus[static_cast<u32>(cpu)].core ||
+             k_.idle_cpu(other);
+    });
+    if (core_idle) return cpu;
+  }
+  return any;
+}
+
+CpuId FairClass::select_task_rq(Task& p, CpuId prev_cpu, int flags) {
+  const bool wakeup = (flags & WF_TTWU) != 0;
+  if (wakeup && k_.is_cpu_allowed(p, prev_cpu) && k_.idle_cpu(prev_cpu)) return prev_cpu;
+  if (const CpuId cpu = idle_in_llc(p, prev_cpu); cpu != kNoCpu) return cpu;
+  const CpuId here = k_.cpu();
+  if (!k_.cpus_share_cache(here, prev_cpu)) {
+    if (const CpuId cpu = idle_in_llc(p, here); cpu != kNoCpu) return cpu;
+  }
+  if (wakeup && k_.is_cpu_allowed(p, prev_cpu)) return prev_cpu;
+  // A new task goes to the least loaded CPU of the machine.
+  CpuId best = kNoCpu;
+  u32 best_nr = ~0U;
+  for (u32 i = 0; i < k_.nr_cpus(); ++i) {
+    const CpuId cpu = static_cast<CpuId>(i);
+    if (!k_.is_cpu_allowed(p, cpu)) continue;
+    const u32 nr = k_.rq(cpu).nr_running;
+    if (nr < best_nr) {
+      best = cpu;
+      best_nr = nr;
+    }
+  }
+  return best == kNoCpu ? prev_cpu : best;
+}
+
+}  // namespace
+
+std::unique_ptr<SchedClass> make_fair_class(Kernel& kernel) {
+  return std::make_unique<FairClass>(kernel);
+}
+
+}  // namespace uscx::sched

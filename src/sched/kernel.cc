@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Boot and end of a kernel: memory, CPUs, idle tasks, classes, BPF, sched_ext.
+#include "sched/kernel.h"
+
+#include <cstdio>
+#include <cstring>
+
+#include "base/bitmap.h"
+#include "sched/classes.h"
+#include "sched/ext/ext.h"
+#include "sched/private.h"
+
+namespace uscx::sched {
+
+namespace {
+
+/// What btf_struct_access of sched_ext's struct_ops lets programs store.
+bool task_may_write(u64 offset, u32 size) {
+  const auto within = [&](u64 start, u64 bytes) {
+    return offset >= start && offset + size <= start + bytes;
+  };
+  const u64 scx = offsetof(abi::task_struct, scx);
+  using abi::sched_ext_entity;
+  return within(scx + offsetof(sched_ext_entity, slice), sizeof(sched_ext_entity::slice)) ||
+         within(scx + offsetof(sched_ext_entity, dsq_vtime), sizeof(sched_ext_entity::dsq_vtime)) ||
+         within(scx + offsetof(sched_ext_entity, disallow), sizeof(sched_ext_entity::disallow));
+}
+
+const bpf::ObjectType kCssSetObject{"css_set"};
+const bpf::ObjectType kKernfsNodeObject{"kernfs_node"};
+const bpf::ObjectType kTaskGroupObject{"task_group"};
+
+std::unique_ptr<bpf::AddressWindow> make_window() {
+  auto window = bpf::AddressWindow::create();
+  if (!window) std::fprintf(stderr, "uscx: %s\n", window.error().message.c_str());
+  USCX_ASSERT(window.has_value());
+  return std::move(*window);
+}
+
+}  // namespace
+
+const bpf::ObjectType kTaskObject{"task_struct", &task_may_write, false, sizeof(abi::task_struct)};
+const bpf::ObjectType kRqObject{"rq", nullptr, false, sizeof(abi::rq)};
+const bpf::ObjectType kCgroupObject{"cgroup"};
+const bpf::ObjectType kCpumaskObject{"cpumask"};
+
+// ----------------------------------------------------------------------------------- entries
+
+KernelInternals::KernelInternals(Kernel& kernel, CpuId cpu) : kernel_(kernel) {
+  USCX_ASSERT(!kernel.private_->in_entry && kernel.fiber_ == nullptr);
+  USCX_ASSERT(cpu >= 0 && static_cast<u32>(cpu) < kernel.nr_cpus());
+  kernel.activate();
+  kernel.private_->in_entry = true;
+  kernel.this_cpu_ = cpu;
+}
+
+KernelInternals::~KernelInternals() {
+  USCX_ASSERT(kernel_.this_rq().irq_held.empty() && kernel_.fiber_ == nullptr);
+  kernel_.private_->in_entry = false;
+}
+
+// ----------------------------------------------------------------------------------- objects
+
+Task::Task(std::string name)
+    : abi::task_struct{}, pi_lock(LockRank::kPi, "task_struct::pi_lock") {
+  std::strncpy(comm, name.c_str(), sizeof(comm) - 1);
+  cpus_ptr = &cpus_mask;
+  usage.refs.counter = 1;
+  rcu_users.refs.counter = 1;
+  tgid = pid;
+  real_parent = parent = group_leader = this;
+  numa_preferred_nid = -1;
+  timer_slack_ns = 50'000;
+}
+
+Rq::Rq(CpuId cpu_id)
+    : abi::rq{}, id(cpu_id), lock(LockRank::kRq, "rq::__lock", static_cast<u64>(cpu_id)) {
+  cpu = cpu_id;
+  fair = std::make_shared<FairRq>();
+  rt = std::make_shared<RtRq>();
+}
+
+Rq::~Rq() = default;
+
+Task& Kernel::Private::allocate_task(std::string comm) {
+  Task* p = k.window_->make<Task>(kTaskObject, std::move(comm));
+  p->cgroups = root_css_set;
+  p->sched_task_group = k.root_task_group_;
+  p->created_at_ns = p->start_time = p->start_boottime = k.now().ns;
+  all_tasks.push_back(*p);
+  return *p;
+}
+
+void Kernel::Private::free_task(Task& p) {
+  USCX_ASSERT(!p.all_node.linked() && !p.wake_node.linked() && !p.rq_node.linked());
+  k.trace_.sched_process_free(p);
+  k.bpf_->task_gone(p.address());
+  all_tasks.erase(p);
+  k.window_->destroy(&p);
+}
+
+void Kernel::get_task(Task& p) {
+  USCX_ASSERT(p.usage.refs.counter > 0);
+  ++p.usage.refs.counter;
+}
+
+void Kernel::put_task(Task& p) {
+  USCX_ASSERT(p.usage.refs.counter > 0);
+  if (--p.usage.refs.counter == 0) call_rcu([this, &p] { private_->free_task(p); });
+}
+
+Task* Kernel::find_task(Pid pid) {
+  const auto it = by_pid_.find(pid);
+  return it == by_pid_.end() ? nullptr : it->second;
+}
+
+// ----------------------------------------------------------------------------------- boot
+
+void Kernel::Private::make_root_cgroup() {
+  auto* cgrp = k.window_->make<abi::cgroup>(kCgroupObject);
+  auto* kn = k.window_->make<abi::kernfs_node>(kKernfsNodeObject);
+  auto* tg = k.window_->make<abi::task_group>(kTaskGroupObject);
+  auto* set = k.window_->make<abi::css_set>(kCssSetObject);
+  kn->id = 1;
+  kn->name = static_cast<const char*>(k.window_->allocate(16, bpf::kReadOnlyMemory));
+  cgrp->kn = kn;
+  cgrp->self.cgroup = cgrp->dom_cgrp = cgrp;
+  cgrp->self.id = 1;
+  cgrp->ancestors[0] = cgrp;
+  tg->css.cgroup = cgrp;
+  tg->css.id = 1;
+  tg->shares = 1024 << 10;
+  tg->scx.weight = 100;
+  set->dfl_cgrp = cgrp;
+  set->dom_cset = set;
+  set->refcount.refs.counter = 1;
+  cgrp->subsys[abi::cpu_cgrp_id] = set->subsys[abi::cpu_cgrp_id] = &tg->css;
+  k.root_cgroup_ = cgrp;
+  k.root_task_group_ = tg;
+  root_css_set = set;
+}
+
+void Kernel::Private::make_runqueues() {
+  struct WakeWork final : IrqWork {
+    explicit WakeWork(CpuId c) : cpu(c) {}
+    void run(Kernel& kernel) override { KernelInternals::of(kernel).run_wake_list(kernel.rq(cpu)); }
+    CpuId cpu;
+  };
+  const Topology& topology = k.machine_.topology();
+  USCX_ASSERT(topology.nr_cpus() >= 1 && topology.nr_cpus() <= kMaxCpus);
+  k.possible_mask_ = k.window_->make<abi::cpumask>(kCpumaskObject);
+  k.online_mask_ = k.window_->make<abi::cpumask>(kCpumaskObject);
+  k.llc_cpus_.resize(topology.nr_llcs);
+  stoppers = std::vector<Stopper>(topology.nr_cpus());
+  rcu.cpu_pending.assign(topology.nr_cpus(), false);
+  for (u32 i = 0; i < topology.nr_cpus(); ++i) {
+    const CpuInfo& info = topology.cpus[i];
+    const CpuId cpu = static_cast<CpuId>(i);
+    Rq* rq = k.window_->make<Rq>(kRqObject, cpu);
+    rq->online = info.online;
+    rq->abi::rq::online = info.online ? 1 : 0;
+    rq->cpu_capacity = info.capacity;
+    rq->clock = rq->clock_task = k.now().ns;
+    rq->switched_at_ns = rq->idle_since_ns = k.now().ns;
+    rq->wake_work = std::make_unique<WakeWork>(cpu);
+    k.rqs_.push_back(rq);
+    bitmap::set(k.possible_mask_->bits, i);
+    if (info.online) bitmap::set(k.online_mask_->bits, i);
+    USCX_ASSERT(info.llc < topology.nr_llcs);
+    k.llc_cpus_[info.llc].push_back(cpu);
+  }
+}
+
+void Kernel::Private::make_idle_tasks() {
+  for (Rq* rq : k.rqs_) {
+    Task& idle = allocate_task("swapper/" + std::to_string(rq->id));
+    idle.flags = PF_IDLE | PF_KTHREAD | PF_NO_SETAFFINITY;
+    idle.prio = idle.static_prio = idle.normal_prio = DEFAULT_PRIO;
+    idle.klass = k.idle_.get();
+    bitmap::set(idle.cpus_mask.bits, static_cast<u32>(rq->id));
+    idle.nr_cpus_allowed = 1;
+    idle.cpu = idle.wake_cpu = rq->id;
+    idle.thread_info.cpu = static_cast<u32>(rq->id);
+    idle.on_cpu = 1;
+    idle.set_on_rq(TASK_ON_RQ_QUEUED);
+    idle.se.exec_start = k.now().ns;
+    set_load_weight(k, idle, false);
+    rq->idle = rq->curr = &idle;
+    rq->next_klass = k.idle_.get();
+  }
+}
+
+void Kernel::Private::register_ksyms() {
+  const auto rq_address = [this](u32 cpu) { return reinterpret_cast<u64>(static_cast<abi::rq*>(k.rqs_[cpu])); };
+  k.bpf_->register_ksym("runqueues", sizeof(abi::rq), true, rq_address);
+  // Plain integers, one array each: what topology tells.
+  const u32 nr_cpus = k.nr_cpus();
+  auto* llc_id = static_cast<int*>(k.window_->allocate(nr_cpus * sizeof(int), bpf::kReadOnlyMemory));
+  auto* llc_size = static_cast<int*>(k.window_->allocate(nr_cpus * sizeof(int), bpf::kReadOnlyMemory));
+  for (const auto& cpus : k.llc_cpus_) {
+    for (CpuId cpu : cpus) {
+      llc_id[cpu] = cpus.front();  // Linux: the LLC's first CPU names it
+      llc_size[cpu] = static_cast<int>(cpus.size());
+    }
+  }
+  const auto element = [](int* array) {
+    return [array](u32 cpu) { return reinterpret_cast<u64>(array + cpu); };
+  };
+  k.bpf_->register_ksym("sd_llc_id", sizeof(int), true, element(llc_id));
+  k.bpf_->register_ksym("sd_llc_size", sizeof(int), true, element(llc_size));
+}
+
+Kernel::Kernel(const KernelConfig& config, Machine& machine)
+    : config_(config),
+      machine_(machine),
+      random_(config.seed),
+      window_(make_window()),
+      private_(std::make_unique<Private>(*this)) {
+  window_->activate();
+  private_->make_root_cgroup();
+  private_->make_runqueues();
+  fair_ = make_fair_class(*this);
+  rt_ = make_rt_class(*this);
+  idle_ = make_idle_class(*this);
+  stop_ = make_stop_class(*this);
+  private_->make_idle_tasks();
+  bpf_ = std::make_unique<bpf::Bpf>(*this, *window_, config.version);
+  ext_ = std::make_unique<ext::Ext>(*this);
+  private_->register_ksyms();
+  ext_->init_rqs();
+  for (Rq* rq : rqs_) ext_->init_task_entity(*rq->idle_task());
+  ext_->register_bpf();
+}
+
+Kernel::~Kernel() {
+  USCX_ASSERT(!private_->in_entry);
+  activate();
+  // Suspended fibers unwind first, while everything they may touch is still there.
+  for (Task* p = private_->all_tasks.front(); p; p = private_->all_tasks.next(*p)) {
+    if (!p->kernel_stack) continue;
+    fiber_ = p->kernel_stack.get();
+    p->kernel_stack.reset();
+    fiber_ = nullptr;
+  }
+  machine_.timer_cancel(private_->rcu.timer);
+  while (HostTimerLink* link = private_->host_timers.front()) timer_cancel(link->timer);
+  ext_.reset();
+  bpf_.reset();
+  while (Task* p = private_->all_tasks.pop_front()) window_->destroy(p);
+  for (Rq* rq : rqs_) window_->destroy(rq);
+}
+
+// ----------------------------------------------------------------------------------- small things
+
+SchedClass& Kernel::ext_class() { return ext_->sched_class(); }
+
+u64 Kernel::jiffies() const {
+  // Linux lets its counter start five minutes before it wraps at 32 bits.
+  const u64 initial = static_cast<u32>(-300 * static_cast<s32>(config_.hz));
+  return initial + now().ns / tick_ns();
+}
+
+bool Kernel::cpus_share_cache(CpuId a, CpuId b) const {
+  const auto& cpus = machine_.topology().cpus;
+  return cpus[static_cast<u32>(a)].llc == cpus[static_cast<u32>(b)].llc;
+}
+
+bool Kernel::idle_cpu(CpuId cpu) {
+  const Rq& r = rq(cpu);
+  return r.curr == r.idle && r.nr_running == 0 && r.ttwu_pending == 0;
+}
+
+}  // namespace uscx::sched

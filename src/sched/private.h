@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the parts of the core share and nobody else sees.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "base/intrusive_list.h"
+#include "bpf/host.h"
+#include "sched/ext/ext.h"
+#include "sched/kernel.h"
+
+namespace uscx::sched {
+
+/// Linux's SM_NONE, SM_PREEMPT, SM_IDLE.
+enum class ScheduleMode : u8 { kNone, kPreempt, kIdle };
+
+/// Why a fiber gave the stack back.
+enum class Suspend : u8 { kBlocked, kComputing, kPreempted };
+
+/// Grace periods. Readers are never preempted here (a reader is code that runs to completion), so
+/// what is waited for is that each busy CPU passes a tick or a context switch.
+struct Rcu {
+  struct GpTimer final : Timer {
+    void fired(Kernel& kernel) override;
+  };
+  GpTimer timer;
+  bool in_progress = false;
+  bool time_passed = false;
+  std::vector<bool> cpu_pending;  // by CpuId: not seen quiescent since the period began
+  u32 nr_pending = 0;
+  std::vector<std::function<void()>> current, next;  // what this period and the next one run
+};
+
+/// A piece of work for a CPU's stopper. Linux: struct cpu_stop_work.
+struct StopWork {
+  ListNode node;
+  Task* task = nullptr;  // referenced
+  bool done = false;
+  bool waited_for = false;  // lives on a fiber that waits; else frees itself
+  WaitQueue waiters;
+};
+
+/// A CPU's stopper thread and its queue, made when first needed.
+struct Stopper {
+  Task* thread = nullptr;
+  IntrusiveList<StopWork, &StopWork::node> works;
+};
+
+/// Carries a bpf::HostTimer on a machine timer, while it is armed.
+struct HostTimerLink final : Timer {
+  explicit HostTimerLink(bpf::HostTimer& t) : timer(t) {}
+  void fired(Kernel& kernel) override;
+  bpf::HostTimer& timer;
+  ListNode node;
+};
+
+struct Kernel::Private {
+  explicit Private(Kernel& kernel) : k(kernel) {}
+
+  Kernel& k;
+  bool in_entry = false;  // the machine called; need_resched is looked at before returning to it
+  Suspend suspend_reason = Suspend::kBlocked;
+  std::vector<std::unique_ptr<Fiber>> fiber_pool;
+  IntrusiveList<Task, &Task::life_node> all_tasks;
+  IntrusiveList<HostTimerLink, &HostTimerLink::node> host_timers;
+  std::vector<Stopper> stoppers;  // by CpuId
+  Rcu rcu;
+  abi::css_set* root_css_set = nullptr;
+  u64 insn_ps = 0;          // what charged instructions have not yet made a nanosecond
+  u32 nr_fair_waiting = 0;  // over all CPUs: queued fair tasks that are not running
+
+  // kernel.cc
+  void make_root_cgroup();
+  void make_runqueues();
+  void make_idle_tasks();
+  void register_ksyms();
+  Task& allocate_task(std::string comm);
+  void free_task(Task& p);
+
+  // schedule.cc
+  /// True where another task runs now. Context: no locks, no fiber.
+  bool schedule(CpuId cpu, ScheduleMode mode);
+  Task& pick_next_task(Rq& rq, Task& prev);
+  void context_switch(Rq& rq, Task& prev, Task& next, u32 prev_state, bool voluntary);
+  void finish_task_switch(Task& prev);
+  /// What the return from an interrupt does.
+  void irq_exit(CpuId cpu);
+
+  // run.cc
+  Step* run(CpuId cpu);
+  void take_step(Task& p);
+  bool run_deferred(CpuId cpu, Task& p);
+  bool resume_fiber(CpuId cpu, Task& p);
+  void suspend(Suspend reason);
+
+  // fork.cc, exit.cc
+  Result<Task*> fork(Task* parent, TaskSpec spec);
+  Result<Task*> copy_process(Task* parent, TaskSpec& spec);
+  void sched_fork(Task& p, const TaskSpec& spec);
+  void wake_up_new_task(Task& p);
+  void do_exit(Task& p);
+
+  // wakeup.cc
+  CpuId select_task_rq(Task& p, CpuId cpu, int* wake_flags);
+  bool ttwu_runnable(Task& p, int wake_flags);
+  void ttwu_do_activate(Rq& rq, Task& p, int wake_flags);
+  void ttwu_do_wakeup(Task& p);
+  bool ttwu_queue_cond(const Task& p, CpuId cpu);
+  void run_wake_list(Rq& rq);
+
+  // affinity.cc
+  void affine_move_task(Rq& rq, Task& p);
+  Task& stopper_thread(CpuId cpu);
+  void queue_stop_work(CpuId cpu, StopWork& work);
+  void migration_stop(CpuId cpu, StopWork& work);
+  void run_stop_works(CpuId cpu);
+
+  // fair_balance.cc
+  /// Pulls one waiting fair task to `rq` from a CPU that has at least `margin` more; the lock is
+  /// dropped and retaken. True where one came.
+  bool pull_fair_task(Rq& rq, u32 margin);
+  void periodic_balance(Rq& rq);
+
+  // rcu.cc
+  void rcu_start();
+  void rcu_quiescent(CpuId cpu);
+  void rcu_end();
+
+  u64 charge_wakeup() { return k.machine_.costs().wakeup_ns; }
+  void charge(u64 ns) {
+    if (in_entry && ns > 0) k.machine_.charge(k.this_cpu_, Nanos{ns});
+  }
+};
+
+/// An entry from the machine: window, CPU, and need_resched handled by whoever opened it.
+class KernelInternals {
+ public:
+  KernelInternals(Kernel& kernel, CpuId cpu);
+  ~KernelInternals();
+  KernelInternals(const KernelInternals&) = delete;
+  KernelInternals& operator=(const KernelInternals&) = delete;
+  /// For the classes: what the kernel keeps to itself.
+  static Kernel::Private& of(Kernel& kernel) { return *kernel.private_; }
+
+ private:
+  Kernel& kernel_;
+};
+
+std::unique_ptr<SchedClass> make_fair_class(Kernel& kernel);
+std::unique_ptr<SchedClass> make_rt_class(Kernel& kernel);
+std::unique_ptr<SchedClass> make_idle_class(Kernel& kernel);
+std::unique_ptr<SchedClass> make_stop_class(Kernel& kernel);
+
+/// Linux's sched_prio_to_weight, by static_prio - MAX_RT_PRIO.
+u32 prio_to_weight(int index);
+/// Sets se.load, through the class where it is to know. Linux: set_load_weight().
+void set_load_weight(Kernel& kernel, Task& p, bool update_load);
+int normal_prio(int policy, int rt_priority, int nice);
+inline int task_nice(const Task& p) { return p.static_prio - DEFAULT_PRIO; }
+inline bool rt_policy(int policy) { return policy == SCHED_FIFO || policy == SCHED_RR; }
+inline bool rt_prio(int prio) { return prio < MAX_RT_PRIO; }
+inline bool fair_policy(int policy) {
+  return policy == SCHED_NORMAL || policy == SCHED_BATCH || policy == SCHED_IDLE ||
+         policy == SCHED_EXT;
+}
+
+}  // namespace uscx::sched

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the current task of a CPU does: its behaviour's steps, its system calls on fibers.
+#include "sched/private.h"
+
+namespace uscx::sched {
+
+namespace {
+// Steps a task may take without using any time; more is a model that would stop the clock.
+constexpr u32 kMaxFreeSteps = 100'000;
+}  // namespace
+
+Step* Kernel::run_current(CpuId cpu) {
+  KernelInternals entry(*this, cpu);
+  return private_->run(cpu);
+}
+
+Step* Kernel::Private::run(CpuId cpu) {
+  Rq& rq = k.rq(cpu);
+  for (u32 free_steps = 0;; ++free_steps) {
+    USCX_ASSERT(free_steps < kMaxFreeSteps);
+    const Task* before = rq.current();
+    irq_exit(cpu);
+    if (rq.current() != before) return nullptr;
+
+    Task& p = *rq.current();
+    if (p.is_idle()) return nullptr;
+    if (p.step_valid && p.pending.work.ns > 0) return &p.pending;
+    p.step_valid = false;
+    bool stays = true;
+    if (p.deferred_valid) {
+      stays = run_deferred(cpu, p);
+    } else if (p.kernel_stack) {
+      stays = resume_fiber(cpu, p);
+    } else {
+      take_step(p);
+    }
+    if (!stays) return nullptr;
+  }
+}
+
+/// Asks the behaviour. All but computing is a system call, whose entry is paid for first.
+void Kernel::Private::take_step(Task& p) {
+  Step step = p.behaviour->next(k, p);
+  USCX_ASSERT(k.held().empty());
+  if (step.kind == Step::Kind::kCompute) {
+    p.pending = std::move(step);
+    p.step_valid = true;
+    return;
+  }
+  if (step.kind == Step::Kind::kBlock) {
+    // Before anything can wake it: a wakeup from here on ends the sleep that has not begun.
+    USCX_ASSERT((step.state & TASK_NORMAL) != 0);
+    p.__state = step.state;
+  }
+  const Costs& costs = k.machine_.costs();
+  u64 cost = p.is_kthread() ? 0 : costs.syscall_ns;
+  if (step.kind == Step::Kind::kExit) cost = costs.exit_ns;
+  p.deferred = std::move(step);
+  p.deferred_valid = true;
+  p.pending = Step::compute(Nanos{cost}, false);
+  p.step_valid = cost > 0;
+}
+
+/// Does the system call. False where another task runs now.
+bool Kernel::Private::run_deferred(CpuId cpu, Task& p) {
+  Step step = std::move(p.deferred);
+  p.deferred_valid = false;
+  switch (step.kind) {
+    case Step::Kind::kBlock:
+      return !schedule(cpu, ScheduleMode::kNone);
+    case Step::Kind::kYield: {
+      Rq& rq = k.rq(cpu);
+      k.rq_lock(rq);
+      p.klass->yield_task(rq);
+      k.rq_unlock(rq);
+      return !schedule(cpu, ScheduleMode::kNone);
+    }
+    case Step::Kind::kExit: {
+      do_exit(p);
+      const bool switched = schedule(cpu, ScheduleMode::kNone);
+      USCX_ASSERT(switched);
+      return false;
+    }
+    case Step::Kind::kCall: {
+      if (fiber_pool.empty()) fiber_pool.push_back(std::make_unique<Fiber>());
+      p.kernel_stack = std::move(fiber_pool.back());
+      fiber_pool.pop_back();
+      p.kernel_stack->start([&p, call = std::move(step.call)] { call(p); });
+      return resume_fiber(cpu, p);
+    }
+    case Step::Kind::kCompute:
+      break;
+  }
+  USCX_ASSERT(!"not a system call");
+  __builtin_unreachable();
+}
+
+/// Goes on with the system call in progress. False where another task runs now.
+bool Kernel::Private::resume_fiber(CpuId cpu, Task& p) {
+  k.fiber_ = p.kernel_stack.get();
+  k.fiber_->resume();
+  k.fiber_ = nullptr;
+  if (p.kernel_stack->finished()) {
+    USCX_ASSERT(p.kernel_stack->held.empty());
+    fiber_pool.push_back(std::move(p.kernel_stack));
+    return true;
+  }
+  // A preemption is left to the caller's look at need_resched.
+  return suspend_reason != Suspend::kBlocked || !schedule(cpu, ScheduleMode::kNone);
+}
+
+void Kernel::Private::suspend(Suspend reason) {
+  USCX_ASSERT(k.fiber_ != nullptr && !k.fiber_->held.atomic());
+  suspend_reason = reason;
+  k.fiber_->suspend();
+}
+
+void Kernel::block(u32 state) {
+  USCX_ASSERT(fiber_ != nullptr);
+  current().__state = state;
+  private_->suspend(Suspend::kBlocked);
+}
+
+void Kernel::consume(Nanos duration) {
+  if (duration.ns == 0) return;
+  if (fiber_ == nullptr) {
+    private_->charge(duration.ns);
+    return;
+  }
+  Task& p = current();
+  p.pending = Step::compute(duration, false);
+  p.step_valid = true;
+  private_->suspend(Suspend::kComputing);
+}
+
+void Kernel::cond_resched() {
+  if (fiber_ != nullptr && this_rq().need_resched) private_->suspend(Suspend::kPreempted);
+}
+
+void Kernel::yield() {
+  Rq& r = this_rq();
+  rq_lock(r);
+  current().klass->yield_task(r);
+  rq_unlock(r);
+  private_->suspend(Suspend::kBlocked);  // runnable: schedule() leaves it queued
+}
+
+}  // namespace uscx::sched

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// schedule(): who runs next, and the switch to it.
+#include "sched/private.h"
+
+namespace uscx::sched {
+
+namespace {
+
+void put_prev_set_next(Rq& rq, Task& prev, Task& next) {
+  USCX_ASSERT(rq.current() == &prev);
+  if (&next == &prev) return;
+  prev.klass->put_prev_task(rq, prev, &next);
+  next.klass->set_next_task(rq, next, true);
+}
+
+void sched_info_switch(Rq& rq, Task& prev, Task& next) {
+  if (!prev.is_idle() && prev.on_rq_queued() && prev.sched_info.last_queued == 0) {
+    prev.sched_info.last_queued = rq.clock;
+  }
+  if (next.is_idle()) return;
+  if (next.sched_info.last_queued != 0) {
+    next.sched_info.run_delay += rq.clock - next.sched_info.last_queued;
+    next.sched_info.last_queued = 0;
+  }
+  next.sched_info.last_arrival = rq.clock;
+  ++next.sched_info.pcount;
+}
+
+}  // namespace
+
+Task& Kernel::Private::pick_next_task(Rq& rq, Task& prev) {
+  SchedClass* const order[] = {k.stop_.get(), k.rt_.get(), k.fair_.get(), &k.ext_class(),
+                               k.idle_.get()};
+restart:
+  for (SchedClass* klass : order) {
+    // The switches are looked at each time: they may change while a class has dropped the lock.
+    if (klass == k.fair_.get() && k.ext_->switched_all()) continue;
+    if (klass == &k.ext_class() && !k.ext_->enabled()) continue;
+    const SchedClass::Pick pick = klass->pick_task(rq, prev);
+    k.assert_rq_held(rq);
+    if (pick.retry) goto restart;
+    if (pick.task == nullptr) continue;
+    put_prev_set_next(rq, prev, *pick.task);
+    return *pick.task;
+  }
+  USCX_ASSERT(!"the idle class always has a task");
+  __builtin_unreachable();
+}
+
+bool Kernel::Private::schedule(CpuId cpu, ScheduleMode mode) {
+  Rq& rq = k.rq(cpu);
+  Task& prev = *rq.current();
+  USCX_ASSERT(k.fiber_ == nullptr && k.this_cpu_ == cpu && rq.irq_held.empty());
+  USCX_ASSERT(rq.preempt_count == 0);
+  ++rq.nr_schedules;
+  rcu_quiescent(cpu);
+
+  k.rq_lock(rq);
+  k.update_rq_clock(rq);
+  const u32 prev_state = prev.__state;
+  bool voluntary = false;
+  Task* next = nullptr;
+  if (mode == ScheduleMode::kIdle && rq.nr_running == 0 && !k.ext_->enabled()) {
+    next = &prev;
+  } else {
+    if (mode == ScheduleMode::kNone && prev_state != TASK_RUNNING) {
+      // block_task(): from here on a wakeup goes the whole way through select_task_rq().
+      int flags = DEQUEUE_SLEEP | DEQUEUE_NOCLOCK;
+      if ((prev_state & (TASK_DEAD | TASK_STOPPED)) != 0) flags |= DEQUEUE_SPECIAL;
+      prev.is_blocked = 1;
+      if (k.dequeue_task(rq, prev, flags)) prev.set_on_rq(0);
+      voluntary = true;
+    }
+    next = &pick_next_task(rq, prev);
+  }
+  rq.next_klass = next->klass;
+  rq.need_resched = false;
+  if (next == &prev) {
+    k.rq_unlock(rq);
+    return false;
+  }
+  context_switch(rq, prev, *next, mode == ScheduleMode::kPreempt ? TASK_RUNNING : prev_state,
+                 voluntary);
+  k.rq_unlock(rq);
+  finish_task_switch(prev);
+  return true;
+}
+
+void Kernel::Private::context_switch(Rq& rq, Task& prev, Task& next, u32 prev_state,
+                                     bool voluntary) {
+  const Nanos now = k.now();
+  ++rq.nr_switches;
+  ++k.nr_switches;
+  rq.curr = &next;
+  ++(voluntary ? prev.nvcsw : prev.nivcsw);
+  k.trace_.sched_switch(now, rq.id, prev, prev_state, next);
+
+  sched_info_switch(rq, prev, next);
+  if (!prev.is_idle()) rq.busy_ns += now.ns - rq.switched_at_ns;
+  rq.switched_at_ns = now.ns;
+  if (next.is_idle()) rq.idle_since_ns = now.ns;
+  if (prev.on_rq_queued()) prev.runnable_since_ns = now.ns;
+  ++next.nr_switches;
+  next.woken_at_ns = 0;
+
+  next.on_cpu = 1;
+  prev.on_cpu = 0;
+  if (next.is_idle() && rq.tick_on) {
+    rq.tick_on = false;
+    k.machine_.tick_stop(rq.id);
+  } else if (!next.is_idle() && !rq.tick_on) {
+    rq.tick_on = true;
+    k.machine_.tick_start(rq.id);
+  }
+  k.machine_.switched(rq.id, prev, next);
+}
+
+void Kernel::Private::finish_task_switch(Task& prev) {
+  if (prev.__state != TASK_DEAD) return;
+  prev.klass->task_dead(prev);
+  k.ext_->task_dead(prev);
+  k.put_task(prev);
+}
+
+void Kernel::Private::irq_exit(CpuId cpu) {
+  Rq& rq = k.rq(cpu);
+  if (!rq.need_resched || rq.preempt_count != 0) return;
+  const bool idle = rq.current()->is_idle();
+  schedule(cpu, idle ? ScheduleMode::kIdle : ScheduleMode::kPreempt);
+  // Asked for again by what schedule() itself did: not before some time has passed, or a scheduler
+  // that always does so would stop the clock.
+  if (rq.need_resched && !rq.resched_sent) {
+    rq.resched_sent = true;
+    k.machine_.send_resched(cpu);
+  }
+}
+
+void Kernel::irq_resched(CpuId cpu) {
+  KernelInternals entry(*this, cpu);
+  rq(cpu).resched_sent = false;
+  private_->irq_exit(cpu);
+}
+
+void Kernel::irq_tick(CpuId cpu) {
+  KernelInternals entry(*this, cpu);
+  Rq& r = rq(cpu);
+  private_->charge(machine_.costs().tick_ns);
+  rq_lock(r);
+  update_rq_clock(r);
+  current().klass->task_tick(r, current(), false);
+  ext_->tick(r);
+  rq_unlock(r);
+  private_->rcu_quiescent(cpu);
+  if (!ext_->switched_all()) private_->periodic_balance(r);
+  private_->irq_exit(cpu);
+}
+
+void Kernel::irq_timer(CpuId cpu, Timer& timer) {
+  KernelInternals entry(*this, cpu);
+  timer.fired(*this);
+  private_->irq_exit(cpu);
+}
+
+void Kernel::irq_work(CpuId cpu, IrqWork& work) {
+  KernelInternals entry(*this, cpu);
+  work.run(*this);
+  private_->irq_exit(cpu);
+}
+
+// ----------------------------------------------------------------------------------- resched
+
+void Kernel::resched_curr(Rq& r) {
+  assert_rq_held(r);
+  if (r.need_resched) return;
+  r.need_resched = true;
+  // Outside of the machine's entries nobody looks at the flag on the way out.
+  if (r.id == this_cpu_ && private_->in_entry) return;
+  if (r.resched_sent) return;
+  r.resched_sent = true;
+  machine_.send_resched(r.id);
+}
+
+void Kernel::resched_cpu(CpuId cpu) {
+  Rq& r = rq(cpu);
+  rq_lock(r);
+  if (r.online) resched_curr(r);
+  rq_unlock(r);
+}
+
+}  // namespace uscx::sched
