@@ -1,13 +1,19 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+// SPDX-License-Identifier: GPL-2.0-only
 /*
- * What BPF programs include in the place of a vmlinux.h dumped from a kernel: accesses to these
- * types are recorded, and relocated by libbpf to where the kernel that runs them has the members.
+ * For BPF programs, in place of a kernel's vmlinux.h: the same names, relocated by CO-RE like them.
+ * What is not here, a scheduler cannot have on uscx.
  */
 #ifndef __VMLINUX_H__
 #define __VMLINUX_H__
 
+#if !defined(__bpf__)
+#error "abi/vmlinux.h is for programs compiled with -target bpf"
+#endif
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
 #include "abi/kernel_types.h"
+
 #pragma clang attribute pop
 
 #endif
