@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Which program may call which kfunc of sched_ext, decided when it is loaded.
-#include <algorithm>
 #include <cerrno>
 
 #include "bpf/struct_ops.h"
@@ -33,16 +32,10 @@ int filter_struct_ops(const bpf::Program& prog, const KfuncRow& row, btf::Kernel
   if (!cpu_form && !cid_form) return EACCES;
   // CPU and cid numbers are both small integers and easily confused.
   if (cid_form && (row.sets & kSetCpuOnly)) return EACCES;
-  if (row.sets & (kSetAny | kSetIdle | kSetCid)) return 0;
+  if (row.sets & kFreeSets) return 0;
 
-  const auto table = member_table();
-  const auto it = std::ranges::find_if(table, [&](const MemberRow& m) {
-    return (m.member == prog.member_name ||
-            (!m.cid_name.empty() && m.cid_name == prog.member_name)) &&
-           version >= m.since;
-  });
-  if (it == table.end()) return EACCES;
-  return it->sets_in(version) & row.sets & ~u32{kSetCpuOnly} ? 0 : EACCES;
+  const MemberRow* member = find_member_row(prog.member_name, version);
+  return member && (member->sets_in(version) & row.sets) ? 0 : EACCES;
 }
 
 }  // namespace
@@ -50,12 +43,11 @@ int filter_struct_ops(const bpf::Program& prog, const KfuncRow& row, btf::Kernel
 int filter_kfunc(const bpf::Program& prog, std::string_view name, btf::KernelVersion version) {
   const KfuncRow* row = find_kfunc_row(name);
   if (!row) return 0;
-  constexpr u32 kFree = kSetAny | kSetIdle | kSetCid;
   if (prog.type == bpf::uapi::kProgStructOps) return filter_struct_ops(prog, *row, version);
   if (prog.type == bpf::uapi::kProgSyscall) {
-    return row->sets & (kFree | kSetUnlocked | kSetSelectCpu) ? 0 : EACCES;
+    return row->sets & (kFreeSets | kSetUnlocked | kSetSelectCpu) ? 0 : EACCES;
   }
-  if (is_tracing(prog.type)) return row->sets & kFree ? 0 : EACCES;
+  if (is_tracing(prog.type)) return row->sets & kFreeSets ? 0 : EACCES;
   return EACCES;  // the sets are registered for no other type
 }
 

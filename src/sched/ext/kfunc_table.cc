@@ -148,21 +148,6 @@ constexpr auto kMembers = std::to_array<MemberRow>({
     {"exit", "", kSetUnlocked},
 });
 
-/// Sets that any callback may call.
-u32 free_sets(btf::KernelVersion version) {
-  // 7.2 does not filter the cid kfuncs at all, which comes to the same.
-  static_cast<void>(version);
-  return kSetAny | kSetIdle | kSetCid;
-}
-
-const MemberRow* find_member(std::string_view member, btf::KernelVersion version) {
-  const auto it = std::ranges::find_if(kMembers, [&](const MemberRow& row) {
-    return (row.member == member || (!row.cid_name.empty() && row.cid_name == member)) &&
-           version >= row.since;
-  });
-  return it == kMembers.end() ? nullptr : &*it;
-}
-
 }  // namespace
 
 std::span<const KfuncRow> kfunc_table() {
@@ -175,6 +160,14 @@ std::span<const MemberRow> member_table() {
 const KfuncRow* find_kfunc_row(std::string_view name) {
   const auto it = std::ranges::find(kKfuncs, name, &KfuncRow::name);
   return it == kKfuncs.end() ? nullptr : &*it;
+}
+
+const MemberRow* find_member_row(std::string_view member, btf::KernelVersion version) {
+  const auto it = std::ranges::find_if(kMembers, [&](const MemberRow& row) {
+    return (row.member == member || (!row.cid_name.empty() && row.cid_name == member)) &&
+           version >= row.since;
+  });
+  return it == kMembers.end() ? nullptr : &*it;
 }
 
 std::string_view set_name(u32 sets, btf::KernelVersion version) {
@@ -192,7 +185,7 @@ std::string_view set_name(u32 sets, btf::KernelVersion version) {
 }
 
 std::string callable_from(const KfuncRow& row, btf::KernelVersion version) {
-  if (row.sets & free_sets(version)) {
+  if (row.sets & kFreeSets) {
     return row.sets & kSetCpuOnly ? "all callbacks of the cpu form, SYSCALL, TRACING"
                                   : "all callbacks, SYSCALL, TRACING";
   }

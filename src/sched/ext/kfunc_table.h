@@ -28,6 +28,9 @@ enum KfuncSet : u32 {
   kSetCpuOnly = 1 << 9,  // refused to schedulers of the cid form
 };
 
+/// Sets that every callback may call. (7.2 does not filter the cid set, which comes to the same.)
+inline constexpr u32 kFreeSets = kSetAny | kSetIdle | kSetCid;
+
 /// What this build does with a kfunc.
 enum class KfuncForm : u8 {
   kServed,
@@ -70,6 +73,8 @@ std::span<const KfuncRow> kfunc_table();
 /// The callbacks with an entry; the others may call any, idle and cid only.
 std::span<const MemberRow> member_table();
 const KfuncRow* find_kfunc_row(std::string_view name);
+/// By the callback's name in either form of the table; null: no entry.
+const MemberRow* find_member_row(std::string_view member, btf::KernelVersion version);
 /// "scx_kfunc_ids_dispatch" of the set that a kfunc is shown under.
 std::string_view set_name(u32 sets, btf::KernelVersion version);
 /// Who may call it, for people: "dispatch, sub_ecaps_updated, SYSCALL".
