@@ -165,12 +165,14 @@ int run_directory(const std::filesystem::path& directory) {
   for (const auto& path : paths) {
     const Outcome outcome = runner.run(read_case(path));
     counts[static_cast<u32>(outcome.verdict)]++;
-    if (outcome.verdict == Verdict::kPassed) continue;
-    fmt::print("{}: {}: {}\n", path.stem().string(),
-               outcome.verdict == Verdict::kFailed ? "failed" : "skipped", outcome.why);
+    constexpr const char* kWords[] = {"PASS", "FAIL", "SKIP"};
+    std::string why = outcome.why;
+    std::ranges::replace(why, '\n', '|');
+    fmt::print("{} {}{}{}\n", kWords[static_cast<u32>(outcome.verdict)], path.stem().string(),
+               why.empty() ? "" : ": ", why);
   }
   fmt::print("{} passed, {} failed, {} skipped\n", counts[0], counts[1], counts[2]);
-  return counts[1] ? 1 : 0;
+  return counts[1] || !counts[0] ? 1 : 0;
 }
 
 }  // namespace
