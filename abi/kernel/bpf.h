@@ -195,6 +195,15 @@ enum uapi_stack {
   BPF_F_USER_BUILD_ID = 2048,
 };
 
+enum uapi_loop_limits {
+  BPF_MAX_LOOPS = 8388608,
+  BPF_MAX_TIMED_LOOPS = 65535,
+};
+
+enum page_size_enum {
+  __PAGE_SIZE = 4096,
+};
+
 enum bpf_cgroup_iter_order {
   BPF_CGROUP_ITER_ORDER_UNSPEC = 0,
   BPF_CGROUP_ITER_SELF_ONLY = 1,

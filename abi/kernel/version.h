@@ -54,7 +54,11 @@
 #else
 #define KERNEL_FUNC(ret, name, ...)
 #define KERNEL_FUNC_WIDE(ret, name, ...)
+#if defined(BPF_NO_KFUNC_PROTOTYPES) /* as with bpftool's vmlinux.h: the program declares its own */
+#define KFUNC(ret, name, ...)
+#else
 #define KFUNC(ret, name, ...) extern ret name(__VA_ARGS__) __attribute__((weak)) __attribute__((section(".ksyms")));
+#endif
 #define KFUNC_FASTCALL(ret, name, ...) KFUNC(ret, name, __VA_ARGS__)
 #define PERCPU_VAR(type, name)
 #endif

@@ -190,6 +190,11 @@ std::optional<Proto> Btf::func_proto(u32 id) const {
   return Proto{t.type, {params_.data() + t.first, t.count}};
 }
 
+std::span<const Param> Btf::params(u32 id) const {
+  const auto proto = func_proto(id);
+  return proto ? proto->params : std::span<const Param>{};
+}
+
 std::vector<std::string_view> Btf::decl_tags(u32 id, s32 component) const {
   const auto it = std::lower_bound(tags_.begin(), tags_.end(), std::pair(id, component),
                                    [this](u32 tag, const std::pair<u32, s32>& key) {

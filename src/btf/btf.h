@@ -154,6 +154,8 @@ class Btf {
   OrError<Field> find_member_path(u32 root, std::string_view path) const;
   /// The prototype of a FUNC, FUNC_PROTO, or pointer to one; nullopt for anything else.
   std::optional<Proto> func_proto(u32 id) const;
+  /// Its parameters alone; empty where func_proto() has nothing.
+  std::span<const Param> params(u32 id) const;
 
   /// Texts of the DECL_TAGs on a type (component -1) or on one of its members or parameters.
   std::vector<std::string_view> decl_tags(u32 id, s32 component = -1) const;

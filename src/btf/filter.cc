@@ -230,7 +230,7 @@ Filter::Status Filter::need_parts(u32 id) {
     }
     members_of_[id] = std::move(*kept);
   } else if (t.kind == Kind::kFuncProto) {
-    for (const Param& p : all_.func_proto(id)->params) {
+    for (const Param& p : all_.params(id)) {
       if (auto r = need(p.type, id); !r) return r;
     }
   }
@@ -308,7 +308,7 @@ void Filter::emit_type(u32 id) {
       break;
     case Kind::kFuncProto: {
       std::vector<Builder::ParamSpec> params;
-      for (const Param& p : all_.func_proto(id)->params)
+      for (const Param& p : all_.params(id))
         params.push_back({std::string(p.name), mapped(p.type)});
       builder_.add_func_proto(mapped(t.type), params);
       break;
