@@ -44,11 +44,21 @@ class Bpf {
   KfuncRegistry& kfuncs() { return kfuncs_; }
   void register_struct_ops(std::unique_ptr<StructOpsType> type);
   const std::vector<std::unique_ptr<StructOpsType>>& struct_ops_types() const { return types_; }
+  /// A kernel variable that programs may name (__ksym): `address_of(cpu)` is the window address of
+  /// that CPU's, or for cpu 0 of an ordinary one. A variable that is in the BTF and that nobody
+  /// registered is refused at load.
+  void register_ksym(std::string name, u32 size, bool percpu,
+                     std::function<u64(u32 cpu)> address_of);
+  /// What a kptr to `type_name` needs when the map value that holds it goes away (one reference is
+  /// dropped). "bpf_cpumask" is registered. Linux: btf_id_dtor_kfunc.
+  void register_kptr_destructor(std::string type_name, std::function<void(u64)> destructor);
 
   /// bpf(2). Returns what the system call returns: >= 0, or -errno. `attr` of `size` bytes is read
   /// and written through `memory` only. On a fiber where the command may sleep (LINK_CREATE,
   /// PROG_TEST_RUN, MAP_UPDATE_ELEM of struct_ops, last close of a link).
-  long syscall(u32 cmd, u64 attr_address, u32 size, UserMemory& memory);
+  /// `common_*` are the fourth and fifth argument, which mean something with BPF_COMMON_ATTRS only.
+  long syscall(u32 cmd, u64 attr_address, u32 size, UserMemory& memory, u64 common_address = 0,
+               u32 common_size = 0);
   /// The caller closes file descriptors with close(2); the kernel notices at its next look. Runs
   /// what the last close of a link or of a struct_ops map must do (may sleep): call it from a fiber
   /// after destroying links and before reading results, and regularly.
@@ -61,6 +71,8 @@ class Bpf {
   /// Returns at once where there is none.
   void trace_hook(std::string_view name, std::span<const u64> args);
   bool has_trace_hook(std::string_view name) const;
+  /// The same for fexit programs: `args_and_result` has the result after the arguments.
+  void trace_exit_hook(std::string_view name, std::span<const u64> args_and_result);
 
   /// A task goes away: its task storage is freed. `task` is its window address.
   void task_gone(u64 task);

@@ -27,10 +27,11 @@ class Host {
   virtual ~Host() = default;
 
   // Clocks and identity, valid in any context.
-  virtual u64 ktime_ns() = 0;              // CLOCK_MONOTONIC, ns
-  virtual u32 this_cpu() = 0;              // smp_processor_id()
-  virtual u32 nr_cpu_ids() = 0;            // possible CPUs
-  virtual u64 current_task() = 0;          // window address of `current`
+  virtual u64 ktime_ns() = 0;            // CLOCK_MONOTONIC, ns
+  virtual u32 this_cpu() = 0;            // smp_processor_id()
+  virtual u32 this_node() { return 0; }  // numa_node_id()
+  virtual u32 nr_cpu_ids() = 0;          // possible CPUs
+  virtual u64 current_task() = 0;        // window address of `current`
   virtual u64 current_pid_tgid() = 0;
   virtual u32 prandom_u32() = 0;
   virtual std::string_view current_comm() = 0;

@@ -11,6 +11,7 @@
 
 namespace uscx::bpf {
 
+struct BtfObject;
 class Map;
 class StructOpsType;
 struct DecodedProgram;
@@ -33,22 +34,24 @@ class Program {
  public:
   u32 id = 0;
   std::string name;
-  u32 type = 0;                  // BPF_PROG_TYPE_*
+  u32 type = 0;  // BPF_PROG_TYPE_*
   u32 expected_attach_type = 0;
   bool sleepable = false;
   u32 attach_btf_id = 0;
-  std::string attach_name;       // the FUNC, typedef or struct that attach_btf_id names
+  std::string attach_name;  // the FUNC, typedef or struct that attach_btf_id names
   const StructOpsType* struct_ops = nullptr;  // for STRUCT_OPS programs
   u32 member_index = 0;
   std::string member_name;
-  u32 nr_args = 5;               // arguments of the callback's prototype, copied into the context
+  u32 nr_args = 5;  // arguments of the callback's prototype, copied into the context
   std::array<u8, 8> tag{};
 
-  std::vector<Insn> insns;       // with map addresses, kfunc indexes and subprogram offsets resolved
-  std::vector<u32> subprogram_starts;          // ascending; [0] = 0
-  std::vector<std::shared_ptr<Map>> maps;      // used and bound
-  std::vector<const Kfunc*> kfuncs;            // by index in a call's imm
-  u32 btf_id = 0;                              // of the object's BTF
+  std::vector<Insn> insns;  // with map addresses, kfunc indexes and subprogram offsets resolved
+  std::vector<u32> subprogram_starts;      // ascending; [0] = 0
+  std::vector<std::shared_ptr<Map>> maps;  // used and bound
+  std::vector<const Kfunc*> kfuncs;        // by index in a call's imm
+  std::shared_ptr<BtfObject> btf;          // the object's; may be null
+  u32 btf_id = 0;                          // of the object's BTF
+  bool gpl_compatible = false;
 
   /// The struct_ops map the program belongs to; 0 before one takes it. The scheduler that kfuncs
   /// resolve. Linux: prog->aux->st_ops_assoc.

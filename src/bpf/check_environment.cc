@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "bpf/check_environment.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "bpf/bpf.h"
+#include "bpf/impl.h"
+
+namespace uscx::bpf {
+
+namespace {
+
+constexpr u32 kMaxRecordSize = 512;  // MAX_FUNCINFO_REC_SIZE
+constexpr u32 kMinLineInfo = 16;     // through line_col
+/// Where FUNC symbols appear to be: the kernel's text, which programs can only compare with zero.
+constexpr u64 kKernelText = 0xffff'ffff'8100'0000;
+
+MapRef ref_to(const std::shared_ptr<Map>& map) {
+  MapRef ref;
+  ref.map = map;
+  ref.object_address = map->address();
+  ref.value_size = map->spec().value_size;
+  ref.max_entries = map->spec().max_entries;
+  ref.value_address = map->direct_address();
+  if (map->frozen && (map->spec().flags & uapi::kRdonlyProg) && ref.value_address) {
+    ref.constant = {reinterpret_cast<const std::byte*>(ref.value_address),
+                    std::size_t{map->value_stride()} * map->spec().max_entries};
+  }
+  return ref;
+}
+
+}  // namespace
+
+Result<void> LoadEnvironment::read_btf(Program& program, std::vector<FunctionInfo>& functions,
+                                       UserLog& log) {
+  if (!attr_.func_info_cnt && !attr_.line_info_cnt) return {};
+  auto refuse = [&](std::string_view text) {
+    log.add(text);
+    return fail(EINVAL);
+  };
+  auto btf = bpf_.impl().fds.get<BtfObject>(static_cast<int>(attr_.prog_btf_fd));
+  if (!btf) return std::unexpected(btf.error());
+  if ((*btf)->kernel) return fail(EACCES);
+  program.btf = *btf;
+  program.btf_id = (*btf)->id;
+  const btf::Btf& types = (*btf)->btf;
+  const u32 size = attr_.func_info_rec_size;
+  if (attr_.func_info_cnt && (size < sizeof(uapi::FuncInfo) || size > kMaxRecordSize || size % 4)) {
+    return refuse(fmt::format("invalid func info rec size {}\n", size));
+  }
+  if (attr_.line_info_cnt &&
+      (attr_.line_info_rec_size < kMinLineInfo || attr_.line_info_rec_size > kMaxRecordSize ||
+       attr_.line_info_rec_size % 4)) {
+    return fail(EINVAL);
+  }
+  if (attr_.func_info_cnt > attr_.insn_cnt || attr_.line_info_cnt > attr_.insn_cnt) {
+    return fail(EINVAL);
+  }
+  for (u32 i = 0; i < attr_.func_info_cnt; ++i) {
+    auto info = memory_.get<uapi::FuncInfo>(attr_.func_info + u64{i} * size);
+    if (!info) return std::unexpected(info.error());
+    if (i == 0 && info->insn_off) {
+      return refuse(
+          fmt::format("nonzero insn_off {} for the first func info record", info->insn_off));
+    }
+    if (i && info->insn_off <= functions.back().insn) {
+      return refuse(
+          fmt::format("same or smaller insn offset ({}) than previous func info record ({})",
+                      info->insn_off, functions.back().insn));
+    }
+    if (info->type_id >= types.type_count() || types.kind(info->type_id) != btf::Kind::kFunc) {
+      return refuse(fmt::format("invalid type id {} in func info", info->type_id));
+    }
+    FunctionInfo function;
+    function.insn = info->insn_off;
+    function.name = types.name(info->type_id);
+    function.global = types.type(info->type_id).linkage == btf::kGlobal;
+    if (auto proto = types.func_proto(info->type_id)) {
+      function.nr_args = static_cast<u32>(proto->params.size());
+    }
+    functions.push_back(std::move(function));
+  }
+  return {};
+}
+
+Result<void> LoadEnvironment::bind_fd_array(Program& program) {
+  for (u32 i = 0; i < attr_.fd_array_cnt; ++i) {
+    auto fd = fd_at(i);
+    if (!fd) return std::unexpected(fd.error());
+    auto map = bpf_.impl().fds.get<Map>(*fd);
+    if (!map) {
+      if (bpf_.impl().fds.get<BtfObject>(*fd)) continue;
+      return fail(map.error().value);
+    }
+    if (std::find(program.maps.begin(), program.maps.end(), *map) == program.maps.end()) {
+      program.maps.push_back(*map);
+    }
+  }
+  return {};
+}
+
+Result<s32> LoadEnvironment::fd_at(u32 index) {
+  auto fd = memory_.get<s32>(attr_.fd_array + u64{index} * sizeof(s32));
+  if (!fd) return fail(EFAULT);
+  return *fd;
+}
+
+Result<MapRef> LoadEnvironment::map_by_fd(s32 fd, std::string& log) {
+  auto map = bpf_.impl().fds.get<Map>(fd);
+  if (!map) {
+    log += fmt::format("fd {} is not pointing to valid bpf_map\n", fd);
+    return std::unexpected(map.error());
+  }
+  return ref_to(*map);
+}
+
+Result<MapRef> LoadEnvironment::map_by_index(u32 index, std::string& log) {
+  if (!attr_.fd_array) {
+    log += "fd_idx without fd_array is invalid\n";
+    return fail(EPROTO);
+  }
+  auto fd = fd_at(index);
+  if (!fd) return std::unexpected(fd.error());
+  return map_by_fd(*fd, log);
+}
+
+Result<KsymRef> LoadEnvironment::ksym(u32 btf_id, s32 btf_fd, std::string& log) {
+  const btf::Btf& btf = bpf_.vmlinux();
+  if (btf_fd) {
+    bpf_.count_unserved("ksym of a module");
+    log += "invalid module BTF object FD specified.\n";
+    return fail(EINVAL);
+  }
+  if (btf_id >= btf.type_count()) {
+    log += fmt::format("ldimm64 insn specifies invalid btf_id {}.\n", btf_id);
+    return fail(ENOENT);
+  }
+  const btf::Kind kind = btf.kind(btf_id);
+  if (kind == btf::Kind::kFunc) return KsymRef{kKernelText + u64{btf_id} * 16};
+  if (kind != btf::Kind::kVar) {
+    log += fmt::format("pseudo btf_id {} in ldimm64 isn't KIND_VAR or KIND_FUNC\n", btf_id);
+    return fail(EINVAL);
+  }
+  const u64 value = bpf_.impl().ksyms.value(btf.name(btf_id));
+  if (!value) {
+    bpf_.count_unserved(fmt::format("ksym {}", btf.name(btf_id)));
+    log += fmt::format("ksym {} is not served\n", btf.name(btf_id));
+    return fail(ENOENT);
+  }
+  return KsymRef{value};
+}
+
+Result<KfuncRef> LoadEnvironment::kfunc(u32 btf_id, s16 fd_index, std::string& log) {
+  const btf::Btf& btf = bpf_.vmlinux();
+  if (fd_index != 0) {
+    bpf_.count_unserved("kfunc of a module");
+    log += "calling kernel module function is not supported\n";
+    return fail(EINVAL);
+  }
+  if (btf_id >= btf.type_count() || btf.kind(btf_id) != btf::Kind::kFunc) {
+    log += fmt::format("kernel btf_id {} is not a function\n", btf_id);
+    return fail(EINVAL);
+  }
+  KfuncRef ref;
+  ref.name = btf.name(btf_id);
+  ref.kfunc = bpf_.kfuncs().find(ref.name);
+  if (auto proto = btf.func_proto(btf_id)) {
+    ref.nr_args = static_cast<u32>(proto->params.size());
+    ref.returns_void = proto->result == 0;
+  }
+  return ref;
+}
+
+const HelperTable& LoadEnvironment::helpers() {
+  return bpf_.impl().helpers;
+}
+
+bool LoadEnvironment::helper_allowed(const Program& program, const Helper& helper) {
+  return bpf::helper_allowed(program, helper);
+}
+
+const KfuncRegistry& LoadEnvironment::kfuncs() {
+  return bpf_.kfuncs();
+}
+
+void LoadEnvironment::count_unserved(std::string name) {
+  bpf_.count_unserved(std::move(name));
+}
+
+}  // namespace uscx::bpf

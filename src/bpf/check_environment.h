@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the load-time checker asks about the world, answered from one PROG_LOAD's attributes.
+#pragma once
+
+#include <vector>
+
+#include "bpf/checker.h"
+#include "bpf/uapi.h"
+#include "bpf/user_log.h"
+#include "bpf/user_memory.h"
+
+namespace uscx::bpf {
+
+class Bpf;
+
+class LoadEnvironment final : public CheckEnvironment {
+ public:
+  LoadEnvironment(Bpf& bpf, UserMemory& memory, const uapi::ProgLoadAttr& attr)
+      : bpf_(bpf), memory_(memory), attr_(attr) {}
+
+  /// Reads func_info and checks the records of line_info. Linux: check_btf_info.
+  Result<void> read_btf(Program& program, std::vector<FunctionInfo>& functions, UserLog& log);
+  /// Binds the maps of fd_array where its length was given.
+  Result<void> bind_fd_array(Program& program);
+
+  Result<MapRef> map_by_fd(s32 fd, std::string& log) override;
+  Result<MapRef> map_by_index(u32 index, std::string& log) override;
+  Result<KsymRef> ksym(u32 btf_id, s32 btf_fd, std::string& log) override;
+  Result<KfuncRef> kfunc(u32 btf_id, s16 fd_index, std::string& log) override;
+  const HelperTable& helpers() override;
+  bool helper_allowed(const Program& program, const Helper& helper) override;
+  const KfuncRegistry& kfuncs() override;
+  void count_unserved(std::string name) override;
+
+ private:
+  Result<s32> fd_at(u32 index);
+  Bpf& bpf_;
+  UserMemory& memory_;
+  const uapi::ProgLoadAttr& attr_;
+};
+
+}  // namespace uscx::bpf

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// bpf(2): programs.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/hash.h"
+#include "bpf/bpf.h"
+#include "bpf/check_environment.h"
+#include "bpf/checker.h"
+#include "bpf/front_door.h"
+#include "bpf/impl.h"
+
+namespace uscx::bpf {
+
+namespace {
+
+constexpr u32 kKnownFlags = uapi::kStrictAlignment | uapi::kAnyAlignment | uapi::kTestRndHi32 |
+                            uapi::kTestStateFreq | uapi::kSleepable | uapi::kXdpHasFrags |
+                            uapi::kXdpDevBoundOnly | uapi::kTestRegInvariants | uapi::kProgTokenFd;
+
+/// The part of a program's attributes that names what it attaches to.
+/// Linux: bpf_prog_load_check_attach.
+bool attach_is_sane(const uapi::ProgLoadAttr& a) {
+  if (a.attach_btf_id) {
+    if (a.attach_btf_id > uapi::kMaxBtfType) return false;
+    constexpr u32 kLsm = 29;
+    constexpr u32 kExt = 28;
+    if (a.prog_type != uapi::kProgTracing && a.prog_type != uapi::kProgStructOps &&
+        a.prog_type != kLsm && a.prog_type != kExt) {
+      return false;
+    }
+  }
+  return a.prog_type != uapi::kProgSyscall || a.expected_attach_type == 0;
+}
+
+bool gpl_compatible(std::string_view license) {
+  static constexpr std::string_view kCompatible[] = {
+      "GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"};
+  return std::find(std::begin(kCompatible), std::end(kCompatible), license) !=
+         std::end(kCompatible);
+}
+
+/// Program types that the kernel knows and whose programs can be checked here. What runs them is
+/// another matter: only some can be attached.
+bool type_is_known(u32 type) {
+  return type > 0 && type < uapi::kProgTypeCount;
+}
+
+}  // namespace
+
+Result<void> FrontDoor::prog_check_attr() {
+  const uapi::ProgLoadAttr& a = attr_.prog_load;
+  if (a.prog_flags & ~kKnownFlags) return fail(EINVAL);
+  if (a.prog_flags & uapi::kProgTokenFd) return fail(EBADF);
+  if (a.insn_cnt == 0 || a.insn_cnt > uapi::kMaxInsns) return fail(E2BIG);
+  if (a.attach_prog_fd) {
+    // Another program, or a module's BTF; the kernel's own goes without a descriptor.
+    auto btf = bpf_.impl().fds.get<BtfObject>(static_cast<int>(a.attach_prog_fd));
+    if (!btf) {
+      if (bpf_.impl().fds.get<Program>(static_cast<int>(a.attach_prog_fd))) {
+        bpf_.count_unserved("PROG_LOAD with attach_prog_fd");
+      }
+      return fail(EINVAL);
+    }
+    if (!(*btf)->kernel) return fail(kEnotsupp);
+  }
+  return attach_is_sane(a) ? Result<void>() : fail(EINVAL);
+}
+
+Result<std::shared_ptr<Program>> FrontDoor::prog_from_attr() {
+  const uapi::ProgLoadAttr& a = attr_.prog_load;
+  auto program = std::make_shared<Program>();
+  program->type = a.prog_type;
+  program->expected_attach_type = a.expected_attach_type;
+  program->sleepable = a.prog_flags & uapi::kSleepable;
+  program->attach_btf_id = a.attach_btf_id;
+  auto license = memory_.get_string(a.license, 128);
+  if (!license) return fail(EFAULT);
+  program->gpl_compatible = gpl_compatible(*license);
+  if (!type_is_known(a.prog_type)) return fail(EINVAL);
+  auto name = object_name(a.prog_name);
+  if (!name) return std::unexpected(name.error());
+  program->name = std::move(*name);
+  return program;
+}
+
+/// Linux: check_struct_ops_btf_id.
+Result<void> FrontDoor::prog_check_struct_ops(Program& program, UserLog& log) {
+  auto refuse = [&](int errnum, std::string text) {
+    log.add(text);
+    return fail(errnum);
+  };
+  if (!program.gpl_compatible) {
+    return refuse(EINVAL, "struct ops programs must have a GPL compatible license\n");
+  }
+  if (!program.attach_btf_id)
+    return refuse(kEnotsupp, "attach_btf_id 0 is not a supported struct\n");
+  const auto desc = find_struct_ops(bpf_, program.attach_btf_id);
+  if (!desc) {
+    return refuse(kEnotsupp, fmt::format("attach_btf_id {} is not a supported struct\n",
+                                         program.attach_btf_id));
+  }
+  const btf::Btf& btf = bpf_.vmlinux();
+  const auto members = btf.members(desc->type_id);
+  const u32 index = program.expected_attach_type;
+  program.struct_ops = desc->type;
+  program.attach_name = desc->type->name();
+  if (index >= members.size()) {
+    return refuse(EINVAL, fmt::format("attach to invalid member idx {} of struct {}\n", index,
+                                      program.attach_name));
+  }
+  const btf::Member& member = members[index];
+  const u32 pointer = btf.resolve(member.type);
+  const auto proto = btf.kind(pointer) == btf::Kind::kPtr ? btf.func_proto(pointer) : std::nullopt;
+  if (!proto) {
+    return refuse(EINVAL, fmt::format("attach to invalid member {}(@idx {}) of struct {}\n",
+                                      member.name, index, program.attach_name));
+  }
+  program.member_index = index;
+  program.member_name = member.name;
+  program.nr_args = static_cast<u32>(proto->params.size());
+  if (int err = desc->type->check_member(member.name, index, program)) {
+    return refuse(err, fmt::format("attach to unsupported member {} of struct {}\n", member.name,
+                                   program.attach_name));
+  }
+  return {};
+}
+
+/// Linux: bpf_check_attach_target, for what can be attached here.
+Result<void> FrontDoor::prog_check_tracing(Program& program, UserLog& log) {
+  auto refuse = [&](int errnum, std::string text) {
+    log.add(text);
+    return fail(errnum);
+  };
+  const u32 id = program.attach_btf_id;
+  const btf::Btf& btf = bpf_.vmlinux();
+  if (!id) return refuse(EINVAL, "Tracing programs must provide btf id\n");
+  if (id >= btf.type_count())
+    return refuse(EINVAL, fmt::format("attach_btf_id {} is invalid\n", id));
+  program.attach_name = btf.name(id);
+  u32 hidden = 0;  // parameters that programs do not see
+  switch (program.expected_attach_type) {
+    case uapi::kTraceRawTp: {
+      if (btf.kind(id) != btf::Kind::kTypedef) {
+        return refuse(EINVAL, fmt::format("attach_btf_id {} is not a typedef\n", id));
+      }
+      constexpr std::string_view kPrefix = "btf_trace_";
+      if (!program.attach_name.starts_with(kPrefix)) {
+        return refuse(EINVAL, fmt::format("attach_btf_id {} points to wrong type name {}\n", id,
+                                          program.attach_name));
+      }
+      program.attach_name.erase(0, kPrefix.size());
+      hidden = 1;  // void *__data
+      break;
+    }
+    case uapi::kTraceFentry:
+    case uapi::kTraceFexit:
+      if (btf.kind(id) != btf::Kind::kFunc) {
+        return refuse(EINVAL, fmt::format("attach_btf_id {} is not a function\n", id));
+      }
+      break;
+    default:
+      bpf_.count_unserved(
+          fmt::format("PROG_LOAD of TRACING with attach type {}", program.expected_attach_type));
+      return fail(EINVAL);
+  }
+  const u32 function = btf.kind(id) == btf::Kind::kTypedef ? btf.resolve(id) : id;
+  const auto proto = btf.func_proto(function);
+  if (!proto || proto->params.size() < hidden) return fail(EINVAL);
+  program.nr_args = static_cast<u32>(proto->params.size()) - hidden;
+  if (program.expected_attach_type == uapi::kTraceFexit) ++program.nr_args;
+  return {};
+}
+
+/// Linux: check_attach_btf_id.
+Result<void> FrontDoor::prog_check_target(Program& program, UserLog& log) {
+  if (program.type == uapi::kProgSyscall) {
+    program.nr_args = 1;
+    if (program.sleepable) return {};
+    log.add("Syscall programs can only be sleepable\n");
+    return fail(EINVAL);
+  }
+  constexpr u32 kLsm = 29;
+  const bool may_sleep = program.type == uapi::kProgStructOps ||
+                         program.type == uapi::kProgTracing || program.type == uapi::kProgKprobe ||
+                         program.type == kLsm;
+  if (program.sleepable && !may_sleep) {
+    log.add(
+        "Only fentry/fexit/fsession/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be "
+        "sleepable\n");
+    return fail(EINVAL);
+  }
+  if (program.type == uapi::kProgStructOps) return prog_check_struct_ops(program, log);
+  if (program.type == uapi::kProgTracing) return prog_check_tracing(program, log);
+  return {};
+}
+
+Result<void> FrontDoor::prog_check_and_resolve(Program& program, UserLog& log) {
+  const uapi::ProgLoadAttr& a = attr_.prog_load;
+  std::vector<Insn> insns(a.insn_cnt);
+  if (auto r = memory_.read(insns.data(), a.insns, insns.size() * sizeof(Insn)); !r) return r;
+  LoadEnvironment env(bpf_, memory_, a);
+  std::vector<FunctionInfo> functions;
+  if (auto r = env.read_btf(program, functions, log); !r) return r;
+  if (auto r = prog_check_target(program, log); !r) return r;
+  auto checked = check_program({insns, program, env, functions, uapi::kMaxInsns});
+  if (!checked) {
+    log.add(checked.error().log);
+    return fail(checked.error().errnum);
+  }
+  log.add(checked->log);
+  StreamHash tag;
+  tag.add_bytes(insns.data(), insns.size() * sizeof(Insn));
+  const u64 hash = tag.value();
+  std::memcpy(program.tag.data(), &hash, sizeof(hash));
+  program.insns = std::move(checked->insns);
+  program.subprogram_starts = std::move(checked->subprogram_starts);
+  program.maps = std::move(checked->maps);
+  program.kfuncs = std::move(checked->kfuncs);
+  return env.bind_fd_array(program);
+}
+
+Result<long> FrontDoor::prog_load() {
+  const uapi::ProgLoadAttr& a = attr_.prog_load;
+  auto log =
+      make_log(a.log_buf, a.log_size, a.log_level, offsetof(uapi::ProgLoadAttr, log_true_size));
+  if (!log) return std::unexpected(log.error());
+  if (auto r = prog_check_attr(); !r) return std::unexpected(r.error());
+  auto program = prog_from_attr();
+  if (!program) return std::unexpected(program.error());
+  Result<void> checked = prog_check_and_resolve(**program, *log);
+  u32 true_size = 0;
+  // A log that did not fit is what the caller hears about, whatever else happened.
+  if (auto r = log->finish(memory_, true_size); !r) checked = r;
+  if (log->true_size_address) {
+    auto r = memory_.write(log->true_size_address, &true_size, sizeof(true_size));
+    if (!r) checked = fail(EFAULT);
+  }
+  if (!checked) return std::unexpected(checked.error());
+  (*program)->id = bpf_.impl().programs.add(*program);
+  return bpf_.impl().fds.add(*program);
+}
+
+Result<long> FrontDoor::prog_test_run() {
+  const uapi::TestRunAttr& t = attr_.test;
+  if (!only_first(offsetof(uapi::TestRunAttr, batch_size) + 4)) return fail(EINVAL);
+  if ((t.ctx_size_in != 0) != (t.ctx_in != 0) || (t.ctx_size_out != 0) != (t.ctx_out != 0)) {
+    return fail(EINVAL);
+  }
+  auto program = bpf_.impl().fds.get<Program>(static_cast<int>(t.prog_fd));
+  if (!program) return std::unexpected(program.error());
+  if ((*program)->type != uapi::kProgSyscall) {
+    if ((*program)->type == uapi::kProgStructOps) return fail(kEnotsupp);
+    return unserved("PROG_TEST_RUN of a program type other than SYSCALL", kEnotsupp);
+  }
+  if (t.data_in || t.data_out || t.ctx_out || t.duration || t.repeat || t.flags || t.batch_size ||
+      t.ctx_size_in > 0xffff) {
+    return fail(EINVAL);
+  }
+  void* context = nullptr;
+  Bpf::Impl& impl = bpf_.impl();
+  if (t.ctx_size_in) {
+    context = bpf_.window().allocate(t.ctx_size_in, kProgramMemory);
+    if (auto r = memory_.read(context, t.ctx_in, t.ctx_size_in); !r) {
+      bpf_.window().free(context);
+      return std::unexpected(r.error());
+    }
+  }
+  const auto result = static_cast<u32>(impl.in_run([&] {
+    return impl.interpreter->run_with_context(**program, reinterpret_cast<u64>(context));
+  }));
+  Result<void> done = put_attr(offsetof(uapi::TestRunAttr, retval), result);
+  if (context) {
+    if (done) done = memory_.write(t.ctx_in, context, t.ctx_size_in);
+    bpf_.window().free(context);
+  }
+  if (!done) return std::unexpected(done.error());
+  return 0;
+}
+
+Result<long> FrontDoor::prog_bind_map() {
+  const uapi::BindMapAttr& b = attr_.bind_map;
+  if (!only_first(sizeof(b)) || b.flags) return fail(EINVAL);
+  auto program = bpf_.impl().fds.get<Program>(static_cast<int>(b.prog_fd));
+  if (!program) return std::unexpected(program.error());
+  auto map = bpf_.impl().fds.get<Map>(static_cast<int>(b.map_fd));
+  if (!map) return std::unexpected(map.error());
+  auto& maps = (*program)->maps;
+  if (std::find(maps.begin(), maps.end(), *map) == maps.end()) maps.push_back(*map);
+  return 0;
+}
+
+Result<long> FrontDoor::prog_assoc_struct_ops() {
+  const uapi::AssocStructOpsAttr& a = attr_.assoc;
+  if (!only_first(sizeof(a)) || a.flags) return fail(EINVAL);
+  auto program = bpf_.impl().fds.get<Program>(static_cast<int>(a.prog_fd));
+  if (!program) return std::unexpected(program.error());
+  if ((*program)->type == uapi::kProgStructOps) return fail(EINVAL);
+  auto map = bpf_.impl().fds.get<Map>(static_cast<int>(a.map_fd));
+  if (!map) return std::unexpected(map.error());
+  if ((*map)->spec().type != uapi::kMapStructOps) return fail(EINVAL);
+  const Program& p = **program;
+  if (p.struct_ops_map_id == (*map)->id) return 0;
+  if (p.struct_ops_map_id) return fail(EBUSY);
+  p.struct_ops_map_id = (*map)->id;
+  bpf_.impl().associations[p.id] = *map;
+  return 0;
+}
+
+}  // namespace uscx::bpf
