@@ -30,7 +30,7 @@ struct MapRef {
   u64 value_address = 0;  // window address of element 0 where direct access is served, else 0
   /// The bytes at value_address where no one can change them any more (frozen and RDONLY_PROG):
   /// loads from them are constants to the checker. Empty otherwise.
-  std::span<const std::byte> constant;
+  std::span<const std::byte> constant = {};
 };
 
 /// A kernel or module symbol as ld_imm64 with PSEUDO_BTF_ID refers to it.
@@ -52,7 +52,7 @@ struct FunctionInfo {
   u32 insn = 0;  // index of the first instruction
   std::string name;
   bool global = false;
-  std::optional<u32> nr_args;
+  std::optional<u32> nr_args = {};
 };
 
 /// What the checker asks the front door while it checks one program. Errors are positive errnos;
