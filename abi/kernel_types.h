@@ -3,7 +3,8 @@
  * The kernel's types, enums and kfuncs as BPF programs see them.
  *
  * Read by three kinds of compiler run:
- *  - clang -target bpf with ABI_EMIT_BTF: becomes the built-in kernel BTF (see cmake/builtin_btf.cmake);
+ *  - clang -target bpf with ABI_EMIT_BTF: becomes the built-in kernel BTF (see
+ * cmake/builtin_btf.cmake);
  *  - clang -target bpf through abi/vmlinux.h: what BPF programs include instead of vmlinux.h;
  *  - the C++ core through abi/abi.h: the very objects whose layout the BTF describes.
  *

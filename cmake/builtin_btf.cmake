@@ -24,7 +24,7 @@ file(GLOB uscx_abi_headers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/abi/*.h ${CMAKE
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${uscx_abi_headers})
 set(uscx_abi_roots "#include \"abi/kernel_types.h\"\n")
 foreach(header ${uscx_abi_headers})
-  file(STRINGS ${header} lines REGEX "^((struct|union|enum) [a-z_0-9]+ {|typedef .*;$)")
+  file(STRINGS ${header} lines REGEX "^((struct|union|enum) [a-z_0-9]+ {|typedef .*)")
   foreach(line ${lines})
     if(line MATCHES "^(struct|union|enum) ([a-zA-Z_0-9]+) {")
       set(tag "${CMAKE_MATCH_1}")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What a program embeds in its maps or its stack, and the few objects of bpf(2) it can look into. */
+/* What a program embeds in its maps or its stack, and the few objects of bpf(2) it can look into.
+ */
 
 /* Embedded in map values; what is inside is the kernel's. */
 struct bpf_spin_lock {

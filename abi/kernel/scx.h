@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* sched_ext's objects: queues, the part of a task that is scheduled, arguments of callbacks and kfuncs. */
+/* sched_ext's objects: queues, the part of a task that is scheduled, arguments of callbacks and
+ * kfuncs. */
 
 struct scx_dispatch_q;
 struct scx_sched;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* sched_ext's constants. Loaders read them by name from the BTF; programs get them through .rodata. */
+/* sched_ext's constants. Loaders read them by name from the BTF; programs get them through .rodata.
+ */
 
 /* ---- limits and defaults */
 

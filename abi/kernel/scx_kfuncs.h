@@ -98,15 +98,15 @@ KFUNC(s32, scx_bpf_this_cid, void)
 /* ---- sub-schedulers */
 
 SINCE(7, 3) KFUNC(s32, scx_bpf_sub_caps, u64 cgroup_id, u64 caps,
-      struct scx_cmask __arena_ptr *out__arena)
+                  struct scx_cmask __arena_ptr *out__arena)
 KFUNC(bool, scx_bpf_sub_dispatch, u64 cgroup_id)
 SINCE(7, 3) KFUNC(s32, scx_bpf_sub_grant, u64 cgroup_id, u64 caps,
-      const struct scx_cmask __arena_ptr *cmask__arena,
-      struct scx_cmask __arena_ptr *denied_out__arena__nullable)
+                  const struct scx_cmask __arena_ptr *cmask__arena,
+                  struct scx_cmask __arena_ptr *denied_out__arena__nullable)
 SINCE(7, 3) KFUNC(s32, scx_bpf_sub_kill_bstr, u64 cgroup_id, char *fmt, unsigned long long *data,
-      u32 data__sz)
+                  u32 data__sz)
 SINCE(7, 3) KFUNC(void, scx_bpf_sub_revoke, u64 cgroup_id, u64 caps,
-      const struct scx_cmask __arena_ptr *cmask__arena)
+                  const struct scx_cmask __arena_ptr *cmask__arena)
 
 /* ---- exit, dump, events */
 

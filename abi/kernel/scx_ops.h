@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The operations tables. Programs name their callback by member index and the table is passed by position, so every
- * version has its own definition.
+ * The operations tables. Programs name their callback by member index and the table is passed by
+ * position, so every version has its own definition.
  */
 
 struct sched_ext_ops {
@@ -207,7 +207,8 @@ struct sched_ext_ops_cid___until_7_3 {
   char __end[0];
 };
 
-/* What a struct_ops map of each type holds: the state, then the table on a cache line of its own. */
+/* What a struct_ops map of each type holds: the state, then the table on a cache line of its own.
+ */
 struct bpf_struct_ops_sched_ext_ops {
   struct bpf_struct_ops_common_value common;
   struct sched_ext_ops data __attribute__((aligned(64)));

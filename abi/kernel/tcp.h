@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A struct_ops type that is no scheduler: what belongs to sched_ext must be refused to its programs. */
+/* A struct_ops type that is no scheduler: what belongs to sched_ext must be refused to its
+ * programs. */
 
 struct module;
 union tcp_cc_info;

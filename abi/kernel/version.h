@@ -6,12 +6,14 @@
  *   UNTIL(7, 3)  the first version that no longer has it
  *
  * stand after a struct member, after the closing brace of a type, or before a function or variable.
- * Enums and enumerators carry no attribute: ENUM_SINCE(NAME, 7, 3) and VALUE_SINCE(NAME, 7, 3) beside them say it instead;
- * ENUM_NAMED_SINCE(NAME, 7, 3) is for an enum that had no name before. An enum called uapi_* never has one.
+ * Enums and enumerators carry no attribute: ENUM_SINCE(NAME, 7, 3) and VALUE_SINCE(NAME, 7, 3)
+ * beside them say it instead; ENUM_NAMED_SINCE(NAME, 7, 3) is for an enum that had no name before.
+ * An enum called uapi_* never has one.
  *
- * A member that a version lacks is left out and the others stay where they are. That is right for what programs reach by
- * CO-RE and wrong for what is passed by position; such a type (and a function whose prototype changed, and an enumerator
- * whose value changed) is spelt twice: NAME is the newest form, NAME___until_7_3 the one of versions before 7.3.
+ * A member that a version lacks is left out and the others stay where they are. That is right for
+ * what programs reach by CO-RE and wrong for what is passed by position; such a type (and a
+ * function whose prototype changed, and an enumerator whose value changed) is spelt twice: NAME is
+ * the newest form, NAME___until_7_3 the one of versions before 7.3.
  */
 #if defined(ABI_EMIT_BTF)
 #define SINCE(major, minor) __attribute__((btf_decl_tag("since:" #major "." #minor)))
@@ -32,17 +34,20 @@
 #endif
 
 /*
- * KFUNC: callable from programs. KERNEL_FUNC: only its name and prototype matter (fentry targets, argument annotations).
- * The BTF needs parameter names, which clang records for definitions only; and BPF has no definition with more than five
- * parameters, so KERNEL_FUNC_WIDE goes without the names.
+ * KFUNC: callable from programs. KERNEL_FUNC: only its name and prototype matter (fentry targets,
+ * argument annotations). The BTF needs parameter names, which clang records for definitions only;
+ * and BPF has no definition with more than five parameters, so KERNEL_FUNC_WIDE goes without the
+ * names.
  */
 #if defined(ABI_EMIT_BTF)
-#define KERNEL_FUNC(ret, name, ...)                                                                \
-  ret name(__VA_ARGS__) {                                                                          \
-    __builtin_unreachable();                                                                       \
+#define KERNEL_FUNC(ret, name, ...) \
+  ret name(__VA_ARGS__) {           \
+    __builtin_unreachable();        \
   }
-#define KFUNC(ret, name, ...) __attribute__((btf_decl_tag("bpf_kfunc"))) KERNEL_FUNC(ret, name, __VA_ARGS__)
-#define KFUNC_FASTCALL(ret, name, ...) __attribute__((btf_decl_tag("bpf_fastcall"))) KFUNC(ret, name, __VA_ARGS__)
+#define KFUNC(ret, name, ...) \
+  __attribute__((btf_decl_tag("bpf_kfunc"))) KERNEL_FUNC(ret, name, __VA_ARGS__)
+#define KFUNC_FASTCALL(ret, name, ...) \
+  __attribute__((btf_decl_tag("bpf_fastcall"))) KFUNC(ret, name, __VA_ARGS__)
 #define KERNEL_FUNC_WIDE(ret, name, ...) ret (*uscx_func_##name)(__VA_ARGS__);
 #define PERCPU_VAR(type, name) __attribute__((section(".data..percpu"))) type name = {}
 #elif defined(__cplusplus)
@@ -54,10 +59,12 @@
 #else
 #define KERNEL_FUNC(ret, name, ...)
 #define KERNEL_FUNC_WIDE(ret, name, ...)
-#if defined(BPF_NO_KFUNC_PROTOTYPES) /* as with bpftool's vmlinux.h: the program declares its own */
+#if defined(BPF_NO_KFUNC_PROTOTYPES) /* as with bpftool's vmlinux.h: the program declares its own \
+                                      */
 #define KFUNC(ret, name, ...)
 #else
-#define KFUNC(ret, name, ...) extern ret name(__VA_ARGS__) __attribute__((weak)) __attribute__((section(".ksyms")));
+#define KFUNC(ret, name, ...) \
+  extern ret name(__VA_ARGS__) __attribute__((weak)) __attribute__((section(".ksyms")));
 #endif
 #define KFUNC_FASTCALL(ret, name, ...) KFUNC(ret, name, __VA_ARGS__)
 #define PERCPU_VAR(type, name)
