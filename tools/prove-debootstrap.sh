@@ -49,6 +49,11 @@ mount --rbind /dev "$root/dev"
 mount --make-rslave "$root/dev"
 git clone -q --no-hardlinks "$here" "$root/root/uscx"
 
+sources() {
+	(cd "$root/etc/apt" && find . -type f ! -path './apt.conf.d/*' -exec sha256sum {} + | sort)
+}
+sources_before=$(sources)
+
 for target in "$@"; do
 	say "$suite: make $target"
 	begin=$SECONDS
@@ -56,3 +61,4 @@ for target in "$@"; do
 		chroot "$root" make -C /root/uscx "$target" || die "$suite: make $target failed"
 	say "$suite: make $target succeeded in $((SECONDS - begin)) s"
 done
+[ "$(sources)" = "$sources_before" ] || die "$suite: the system's sources list was changed"
