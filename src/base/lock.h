@@ -15,12 +15,12 @@ namespace uscx {
 /// The order in which locks nest: a context that holds a lock of some rank may only take one of a
 /// higher rank. The ranks of what sleeps come first: no spinlock may be held when one is taken.
 enum class LockRank : u8 {
-  // Sleeping locks. Order of scx_root_enable() and of fork: enable, cpus, fork, cgroup ops, cgroup.
+  // Sleeping locks. Order of scx_root_enable() and of fork: enable, cpus, fork, cgroup, cgroup ops.
   kScxEnable,     // scx_enable_mutex
   kCpuHotplug,    // cpus_read_lock()
   kScxFork,       // scx_fork_rwsem
-  kScxCgroupOps,  // scx_cgroup_ops_rwsem
   kCgroup,        // cgroup_mutex
+  kScxCgroupOps,  // scx_cgroup_ops_rwsem
   kBpfMap,        // a map's own mutex (struct_ops update)
   // Spinlocks.
   kScxTasks,      // scx_tasks_lock
