@@ -61,8 +61,7 @@ void Btf::build_indexes() {
     return std::tie(types_[a].type, types_[a].component, a) <
            std::tie(types_[b].type, types_[b].component, b);
   });
-  std::stable_sort(by_enumerator_.begin(), by_enumerator_.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(by_enumerator_.begin(), by_enumerator_.end());
 }
 
 std::optional<u32> Btf::find(std::string_view name, Kind kind) const {

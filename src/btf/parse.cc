@@ -129,7 +129,7 @@ Parser::Status Parser::header() {
 
 /// Sections may come in any order but must fill the data without gap or overlap.
 Parser::Status Parser::sections(std::vector<Section> sections, u32 data) {
-  std::stable_sort(sections.begin(), sections.end(), [](const Section& a, const Section& b) {
+  std::sort(sections.begin(), sections.end(), [](const Section& a, const Section& b) {
     return a.offset != b.offset ? a.offset < b.offset : a.length < b.length;
   });
   u64 total = 0;
