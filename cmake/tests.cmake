@@ -14,6 +14,10 @@ endfunction()
 uscx_unit_tests(base uscx_base)
 uscx_unit_tests(btf uscx_btf)
 uscx_unit_tests(bpf uscx_bpf)
+# Real libbpf, talking to our bpf(2) in the same process.
+uscx_unit_tests(libbpf uscx_bpf uscx_libbpf)
+target_link_options(test_libbpf PRIVATE
+  LINKER:--wrap=open,--wrap=open64,--wrap=faccessat,--wrap=fopen,--wrap=fopen64,--wrap=uname)
 uscx_unit_tests(sched uscx_sched uscx_machine)
 uscx_unit_tests(machine uscx_machine)
 uscx_unit_tests(workload uscx_workload uscx_machine)
