@@ -29,7 +29,8 @@ namespace uscx::sched::ext {
 
 struct IdleState;  // idle.cc
 struct DumpState;  // dump.cc
-struct Worker;     // worker.h
+class TaskIter;    // task_iter.h
+class Worker;      // worker.h
 struct Dsq;
 struct DsqCursor;
 
@@ -111,7 +112,6 @@ struct DsqCursor {
 /// One decision of ops.dispatch() that waits in the buffer. Linux: scx_dsp_buf_ent.
 struct DspEnt {
   Task* task = nullptr;
-  Pid pid = 0;  // the task is looked up again when used: it may have gone
   u64 qseq = 0;
   u64 dsq_id = 0;
   u64 slice = 0;
@@ -147,6 +147,10 @@ struct ExitInfo {
   Pid stalled_pid = 0;
 };
 
+inline constexpr u32 kExitReasonLen = 64;
+ExitInfo make_exit_info(Kernel& kernel, u32 dump_len);
+void free_exit_info(Kernel& kernel, ExitInfo& ei);
+
 extern const bpf::ObjectType kSchedObject;
 
 /// One loaded BPF scheduler. In the window, since p->scx.sched points at it, but opaque to
@@ -181,6 +185,7 @@ struct Sched {
   bool dump_disabled = false;
   u32 dsp_max_batch = abi::SCX_DSP_DFL_MAX_BATCH;
   bool warned_zero_slice = false;
+  bool warned_deprecated_rq = false;
   u64 id = 0;
   u64 watchdog_timeout = 0;  // jiffies
 
@@ -216,8 +221,13 @@ inline bool bypass_dsp_enabled(const Sched& sch) {
 /// The ext part of a runqueue that programs do not see; what they do see is in Rq::scx
 /// (nr_running, flags, clock, kick_sync, cpu_released, cpuperf_target, nr_immed...).
 struct ExtRq {
-  explicit ExtRq(Rq& rq);
+  ExtRq(Ext::Impl& ext, Rq& rq);
   ~ExtRq();
+  ExtRq(const ExtRq&) = delete;
+  ExtRq& operator=(const ExtRq&) = delete;
+
+  Ext::Impl& ext;
+  Kernel& kernel;
 
   Dsq* local_dsq = nullptr;
   IntrusiveList<Task, &Task::scx_runnable_node> runnable_list;
@@ -285,7 +295,8 @@ struct Ext::Impl {
 
   IntrusiveList<Task, &Task::scx_tasks_node> tasks;  // scx_tasks
   std::map<u64, Task*> tids;                         // scx_tid_hash
-  struct TaskIter* iters = nullptr;                  // iterations in progress over `tasks`
+  std::map<u32, Sched*> by_map;                      // ops->priv: by struct_ops map
+  TaskIter* iters = nullptr;                         // iterations in progress over `tasks`
 
   SleepingLock enable_mutex{LockRank::kScxEnable, "scx_enable_mutex"};
   SleepingLock cpus_lock{LockRank::kCpuHotplug, "cpu_hotplug_lock"};
@@ -300,6 +311,7 @@ struct Ext::Impl {
   std::unique_ptr<Worker> enable_helper;  // scx_enable_helper
   std::unique_ptr<Worker> watchdog;       // the work queue's thread
   std::unique_ptr<Timer> watchdog_timer;
+  bool watchdog_queued = false;   // its thread has not got to it yet
   u64 watchdog_timestamp = 0;     // jiffies
   u64 watchdog_interval = ~0ULL;  // jiffies
 
@@ -316,12 +328,19 @@ struct Ext::Impl {
   u32 fail_after = 0;
 };
 
+/// True, once, where the test wants this step to fail now.
+bool step_fails(Ext::Impl& ext, EnableStep step);
+/// "enabling", ...
+const char* enable_state_name(abi::scx_enable_state state);
+void set_enable_state(Ext::Impl& ext, abi::scx_enable_state state);
 /// Test only: the next enable fails at `step` (for kInitTask: at the n-th task, from 0).
 void fail_at(Ext& ext, EnableStep step, u32 n = 0);
 
 inline Ext::Impl& impl_of(Kernel& kernel) {
   return kernel.ext().impl();
 }
+
+std::unique_ptr<SchedClass> make_class(Ext::Impl& ext);
 
 // ------------------------------------------------------------------------------- exit, errors
 
@@ -413,6 +432,31 @@ void flush_dispatch_buf(Sched& sch, Rq& rq);
 bool task_can_run_on_remote_rq(Sched& sch, Task& p, Rq& rq, bool enforce);
 bool rq_online(const Rq& rq);
 void bypass(Sched& sch, bool on);  // scx_bypass(): may be nested; takes the locks itself
+
+/// What could not be done where it came up: moves to other CPUs' local DSQs, re-enqueueing.
+void run_deferred(Rq& rq);
+void schedule_reenq_local(Rq& rq, u64 reenq_flags);
+
+// Work and timers of a scheduler and a runqueue.
+void kick_cpus_irq_work(Ext::Impl& ext);
+void disable_irq_workfn(Sched& sch);
+void disable_workfn(Sched& sch);
+void root_disable(Sched& sch);
+void record_exit(Sched& sch);
+void disable_bypass_dsp(Sched& sch);
+/// The set of schedulers changed: how often to look at their tasks. On a fiber.
+void refresh_watchdog(Ext::Impl& ext);
+/// Enables the scheduler of a table, on a fiber; waits until it is done. 0 or a positive errno.
+int enable(Ext::Impl& ext, std::shared_ptr<bpf::StructOpsTable> table, bool cid_form);
+/// Ends it and forgets the table. On a fiber.
+void unregister(Ext::Impl& ext, const bpf::StructOpsTable& table);
+/// Frees schedulers that were unregistered.
+void free_retired(Ext::Impl& ext);
+/// The class a task has by its policy. Linux: scx_setscheduler_class.
+SchedClass& setscheduler_class(Kernel& kernel, const Task& p);
+/// Registers sched_ext_ops and its cid form.
+void register_struct_ops(Ext::Impl& ext);
+void bypass_lb_timerfn(Sched& sch);
 
 // ------------------------------------------------------------------------------- idle.cc
 

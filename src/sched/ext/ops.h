@@ -11,6 +11,7 @@
 #include "base/types.h"
 #include "bpf/program.h"
 #include "bpf/struct_ops.h"
+#include "btf/profile.h"
 
 namespace uscx::btf {
 class Btf;
@@ -77,7 +78,7 @@ std::string_view op_name(Op op);
 /// The callback of a member by its name in either form of the table; kCount: none.
 Op op_by_name(std::string_view member);
 /// May a program for that callback sleep? Linux: bpf_scx_check_member.
-bool op_may_sleep(Op op);
+bool op_may_sleep(Op op, btf::KernelVersion version);
 
 /// A table as the scheduler gave it, read once. Linux: struct sched_ext_ops.
 struct Ops {
@@ -107,6 +108,10 @@ u64 call_op(Sched& sch, Op op, Rq* locked_rq, std::initializer_list<u64> args);
 u64 call_op_task(Sched& sch, Op op, Rq* locked_rq, Task& p, std::initializer_list<u64> args = {});
 /// About two; `b` may be null. Linux: SCX_CALL_OP_2TASKS_RET.
 bool call_op_2tasks(Sched& sch, Op op, Rq* locked_rq, Task& a, Task* b);
+
+/// ops.init_task(), on a fiber: what it returned. ops.exit_task(), with the runqueue's lock.
+s32 call_op_init_task(Sched& sch, Task& p, bool fork);
+void call_op_exit_task(Sched& sch, Rq& rq, Task& p, bool cancelled);
 
 /// The negative errno a callback returned; where it is none, -EPROTO and an error about it.
 s32 sanitize_err(Sched& sch, Op op, s32 err);
