@@ -86,6 +86,7 @@ OrError<SimulatedMachine::Ended> SimulatedMachine::run(Nanos deadline,
                                                        const std::function<bool()>* condition) {
   USCX_ASSERT(kernel_ != nullptr && handling_ == kNoCpu && deadline.ns >= now_);
   stopping_ = false;
+  kernel_->activate();  // tasks and their steps live in its window
   while (!queue_.empty() && queue_.next_time() <= deadline.ns) {
     const u64 time = queue_.next_time();
     USCX_ASSERT(time >= now_);

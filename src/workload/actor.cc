@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "workload/actor.h"
+
+#include "base/assert.h"
+#include "sched/flags.h"
+
+namespace uscx::workload {
+
+using sched::Kernel;
+using sched::Step;
+using sched::Task;
+
+namespace {
+
+// What needs no system call, an uncontended lock or a signal that nobody waits for, takes some 20
+// ns of user code (an atomic operation and the call of a library function). That is paid for in
+// batches, so that even a task that does nothing else uses time.
+constexpr u64 kUserOperationNs = 20;
+constexpr u32 kFreeOperations = 64;
+
+}  // namespace
+
+Actor::Actor(std::shared_ptr<Run> run, const ThreadSpec& thread, const Identity& who)
+    : run_(std::move(run)),
+      thread_(thread),
+      who_(who),
+      random_(run_->stream(who.number)),
+      applied_(&thread.attributes) {
+  bind();
+}
+
+Actor::~Actor() {
+  forget_wait();
+  if (wake_.armed()) run_->machine().timer_cancel(wake_);
+  if (entered_) run_->forget(*this);
+}
+
+void Actor::WakeTimer::fired(Kernel& kernel) {
+  kernel.wake_up(*task);
+}
+
+// --- names
+// ----------------------------------------------------------------------------------------
+
+template <class T>
+std::vector<Resource*> Actor::bind_name(const std::string& name, const Phase& phase) {
+  std::vector<Resource*> out;
+  const u64 count = has_loop_index(name) ? static_cast<u64>(phase.loop) : 1;
+  for (u64 l = 0; l < count; ++l) {
+    out.push_back(&run_->resources().get<T>(substitute(name, who_, &l)));
+  }
+  return out;
+}
+
+template <class T>
+T& Actor::bound(const std::vector<Resource*>& names) const {
+  const auto index = names.size() > 1 ? static_cast<std::size_t>(phase_loop_) : 0;
+  USCX_ASSERT(index < names.size());
+  return static_cast<T&>(*names[index]);
+}
+
+void Actor::bind() {
+  for (const Phase& phase : thread_.phases) {
+    auto& ops = bound_.emplace_back();
+    for (const Op& op : phase.ops) ops.push_back(bind(op, phase));
+  }
+}
+
+Actor::Bound Actor::bind(const Op& op, const Phase& phase) {
+  switch (op.kind) {
+    case OpKind::kTimer: {
+      // rt-app: a timer whose name begins with "unique" belongs to one task.
+      const std::string own = "\n" + std::to_string(who_.number);
+      const bool unique = op.ref.starts_with("unique");
+      return {bind_name<PeriodicTimer>(unique ? op.ref + own : op.ref, phase), {}};
+    }
+    case OpKind::kLock:
+    case OpKind::kUnlock:
+      return {bind_name<Mutex>(op.ref, phase), {}};
+    case OpKind::kWait:
+      return {bind_name<Condition>(op.ref, phase), bind_name<Mutex>(op.mutex, phase)};
+    case OpKind::kSignal:
+    case OpKind::kBroadcast:
+    case OpKind::kSuspend:
+    case OpKind::kResume:
+      return {bind_name<Condition>(op.ref, phase), {}};
+    case OpKind::kBarrier:
+      return {bind_name<Barrier>(op.ref, phase), {}};
+    case OpKind::kPipeWrite:
+    case OpKind::kPipeRead:
+      return {bind_name<Pipe>(op.ref, phase), {}};
+    case OpKind::kFutexWait:
+    case OpKind::kFutexWake:
+      return {bind_name<Semaphore>(op.ref, phase), {}};
+    case OpKind::kRun:
+    case OpKind::kRuntime:
+    case OpKind::kSleep:
+    case OpKind::kYield:
+    case OpKind::kFork:
+      break;
+  }
+  return {};
+}
+
+// --- the way through the phases
+// ---------------------------------------------------------------------
+
+Step Actor::next(Kernel& kernel, Task& task) {
+  if (!entered_) {
+    entered_ = true;
+    wake_.task = entry_.task = &task;
+    start_time_ = kernel.now();
+    run_->enter(*this);
+  }
+  if (over_) {
+    over_ = false;
+    advance();
+  }
+  for (u32 free_operations = 0; !run_->stopping(); ++free_operations) {
+    if (free_operations == kFreeOperations) {
+      return Step::compute(Nanos{kFreeOperations * kUserOperationNs});
+    }
+    if (!delayed_) {
+      if (auto step = sleep_until(start_time_ + thread_.delay)) return *step;
+      delayed_ = true;
+      stage_ = 0;
+      start_time_ = kernel.now();
+    }
+    if (at_end()) return leave();
+    if (!phase_entered_) {
+      phase_entered_ = true;
+      if (auto step = enter_phase()) return *step;
+    }
+    const Phase& phase = thread_.phases[phase_];
+    if (op_ < phase.ops.size()) {
+      if (auto step = execute(phase.ops[op_], bound_[phase_][op_])) {
+        unpaid_ = false;
+        return std::move(*step);
+      }
+    }
+    advance();
+  }
+  return leave();
+}
+
+/// To the next operation, loop, phase, or loop over the phases.
+void Actor::advance() {
+  stage_ = 0;
+  const Phase* phase = &thread_.phases[phase_];
+  if (++op_ < phase->ops.size()) return;
+  op_ = 0;
+  if (phase->loop == kForever || ++phase_loop_ < phase->loop) return;
+  phase_loop_ = 0;
+  phase_entered_ = false;
+  if (++phase_ < thread_.phases.size()) return;
+  if (thread_.loop == kForever || ++thread_loop_ < thread_.loop) phase_ = 0;
+}
+
+/// What a phase does not say is as the thread says, as in rt-app.
+std::optional<Step> Actor::enter_phase() {
+  const Attributes& own = thread_.phases[phase_].attributes;
+  const bool any = own.cpus || own.policy || own.priority;
+  const Attributes* wanted = any ? &own : &thread_.attributes;
+  if (wanted == applied_) return std::nullopt;
+  return Step::system_call([this, wanted](Task& self) { apply(*wanted, self); });
+}
+
+void Actor::apply(const Attributes& a, Task& task) {
+  Kernel& kernel = run_->kernel();
+  applied_ = &a;
+  const auto& cpus = a.cpus ? a.cpus : thread_.attributes.cpus;
+  abi::cpumask mask{};
+  if (cpus) {
+    for (const u32 cpu : *cpus) mask.bits[cpu / 64] |= 1UL << (cpu % 64);
+  } else {
+    mask = kernel.possible_mask();
+  }
+  Troubles& troubles = run_->troubles();
+  if (!kernel.set_affinity(task, mask)) ++troubles.calls_failed;
+  const int policy = a.policy.value_or(*thread_.attributes.policy);
+  const int priority = a.priority.value_or(thread_.attributes.priority.value_or(0));
+  const bool realtime = policy == sched::SCHED_FIFO || policy == sched::SCHED_RR;
+  if (!kernel.set_scheduler(task, policy, realtime ? priority : 0)) ++troubles.calls_failed;
+  if (!realtime) kernel.set_nice(task, priority);
+}
+
+Step Actor::leave() {
+  forget_wait();
+  if (wake_.armed()) run_->machine().timer_cancel(wake_);
+  if (entered_) run_->leave(*this);
+  entered_ = false;
+  return Step::exit();
+}
+
+// --- operations
+// -------------------------------------------------------------------------------------
+
+std::optional<Step> Actor::execute(const Op& op, const Bound& names) {
+  // The time of the system call before this one must pass first; what computes includes it.
+  const bool computes = op.kind == OpKind::kRun || op.kind == OpKind::kRuntime;
+  if (unpaid_ && !computes && stage_ == 0) return Step::compute(Nanos{1}, false);
+  switch (op.kind) {
+    case OpKind::kRun:
+      return done_after(Step::compute(draw(op.duration)));
+    case OpKind::kRuntime:
+      return done_after(Step::compute(draw(op.duration), false));
+    case OpKind::kSleep:
+      if (stage_ == 0) until_ = now() + draw(op.duration);
+      return sleep_until(until_);
+    case OpKind::kTimer:
+      return timer(op, bound<PeriodicTimer>(names.ref));
+    case OpKind::kYield:
+      return done_after(Step::yield());
+    case OpKind::kFork:
+      return done_after(fork(op));
+    case OpKind::kLock:
+      return lock(bound<Mutex>(names.ref));
+    case OpKind::kUnlock:
+      unlock(bound<Mutex>(names.ref));
+      return std::nullopt;
+    case OpKind::kWait:
+      return wait(bound<Condition>(names.ref), bound<Mutex>(names.mutex));
+    case OpKind::kSignal:
+      if (bound<Condition>(names.ref).waiters.wake(run_->kernel(), 1) > 0) pay_system_call();
+      return std::nullopt;
+    case OpKind::kBroadcast:
+    case OpKind::kResume:
+      if (bound<Condition>(names.ref).waiters.wake_all(run_->kernel()) > 0) pay_system_call();
+      return std::nullopt;
+    case OpKind::kBarrier:
+      return barrier(bound<Barrier>(names.ref));
+    case OpKind::kSuspend:
+      return suspend(bound<Condition>(names.ref));
+    case OpKind::kPipeWrite:
+      return pipe_write(bound<Pipe>(names.ref), op.count);
+    case OpKind::kPipeRead:
+      return pipe_read(bound<Pipe>(names.ref), op.count);
+    case OpKind::kFutexWait:
+      return futex_wait(bound<Semaphore>(names.ref));
+    case OpKind::kFutexWake:
+      futex_wake(bound<Semaphore>(names.ref), op.count);
+      return std::nullopt;
+  }
+  USCX_ASSERT(!"an operation of no kind");
+  __builtin_unreachable();
+}
+
+Nanos Actor::draw(const Duration& d) {
+  if (d.min == d.max) return d.min;
+  return d.min + Nanos{random_.below((d.max - d.min).ns + 1)};
+}
+
+void Actor::pay_system_call() {
+  Kernel& kernel = run_->kernel();
+  kernel.machine().charge(kernel.cpu(), Nanos{kernel.machine().costs().syscall_ns});
+  unpaid_ = true;
+}
+
+Step Actor::block_on(sched::WaitQueue& queue) {
+  forget_wait();
+  queue.add(entry_);
+  queued_on_ = &queue;
+  return Step::block();
+}
+
+void Actor::forget_wait() {
+  if (queued_on_ != nullptr) queued_on_->remove(entry_);
+  queued_on_ = nullptr;
+}
+
+std::optional<Step> Actor::sleep_until(Nanos when) {
+  stage_ = 1;
+  Kernel& kernel = run_->kernel();
+  if (kernel.now() >= when) return std::nullopt;
+  if (!wake_.armed()) kernel.machine().timer_start(wake_, when, kernel.cpu());
+  return Step::block();
+}
+
+/// rt-app's rules: the first period begins with the task; a relative timer that is late starts
+/// anew from now, an absolute one tries to catch up.
+std::optional<Step> Actor::timer(const Op& op, PeriodicTimer& timer) {
+  if (stage_ == 0) {
+    if (!timer.used) timer.next = start_time_;
+    timer.used = true;
+    timer.next += draw(op.duration);
+    until_ = timer.next;
+    if (now() >= until_) {
+      if (!op.absolute) timer.next = now();
+      return std::nullopt;
+    }
+  }
+  return sleep_until(until_);
+}
+
+std::optional<Step> Actor::lock(Mutex& mutex) {
+  stage_ = 1;
+  if (mutex.owner != nullptr) return block_on(mutex.waiters);
+  forget_wait();
+  mutex.owner = task();
+  return std::nullopt;
+}
+
+void Actor::unlock(Mutex& mutex) {
+  if (mutex.owner != task()) return;  // undefined for POSIX, harmless in rt-app
+  mutex.owner = nullptr;
+  if (mutex.waiters.wake(run_->kernel(), 1) > 0) pay_system_call();
+}
+
+std::optional<Step> Actor::wait(Condition& condition, Mutex& mutex) {
+  if (stage_ == 0) {
+    unlock(mutex);
+    stage_ = 1;
+    return block_on(condition.waiters);
+  }
+  if (stage_ == 1) {
+    if (entry_.link.linked()) return Step::block();
+    stage_ = 2;
+  }
+  auto step = lock(mutex);
+  stage_ = 2;
+  return step;
+}
+
+std::optional<Step> Actor::suspend(Condition& condition) {
+  if (stage_ == 0) {
+    stage_ = 1;
+    return block_on(condition.waiters);
+  }
+  if (entry_.link.linked()) return Step::block();
+  forget_wait();
+  return std::nullopt;
+}
+
+std::optional<Step> Actor::barrier(Barrier& barrier) {
+  if (stage_ == 0) {
+    stage_ = 1;
+    left_ = barrier.round;
+    if (++barrier.arrived < barrier.users) return block_on(barrier.waiters);
+    barrier.arrived = 0;
+    ++barrier.round;
+    if (barrier.waiters.wake_all(run_->kernel()) > 0) pay_system_call();
+    return std::nullopt;
+  }
+  if (barrier.round == left_) return block_on(barrier.waiters);
+  forget_wait();
+  return std::nullopt;
+}
+
+/// As pipe_write(): it wakes a reader where the pipe was empty, and tells the scheduler that the
+/// writer is about to sleep or to be read (WF_SYNC).
+std::optional<Step> Actor::pipe_write(Pipe& pipe, u64 bytes) {
+  const bool blocked = stage_ == 1;
+  if (pipe.bytes + bytes > kPipeCapacity) {
+    stage_ = 1;
+    return block_on(pipe.writers);
+  }
+  forget_wait();
+  const bool was_empty = pipe.bytes == 0;
+  pipe.bytes += bytes;
+  if (was_empty) pipe.readers.wake(run_->kernel(), 1, sched::WF_SYNC);
+  if (!blocked) pay_system_call();
+  return std::nullopt;
+}
+
+/// As pipe_read(): it wakes a writer when a page of the full pipe has become free, and hands on to
+/// the next reader what it leaves.
+std::optional<Step> Actor::pipe_read(Pipe& pipe, u64 bytes) {
+  const bool blocked = stage_ == 1;
+  if (!blocked) left_ = bytes;
+  const u64 taken = pipe.bytes < left_ ? pipe.bytes : left_;
+  pipe.bytes -= taken;
+  left_ -= taken;
+  if (taken > 0 && kPipeCapacity - pipe.bytes >= kPipeMessageMax) {
+    pipe.writers.wake(run_->kernel(), 1, sched::WF_SYNC);
+  }
+  if (left_ > 0) {
+    stage_ = 1;
+    return block_on(pipe.readers);
+  }
+  forget_wait();
+  if (pipe.bytes > 0) pipe.readers.wake(run_->kernel(), 1, sched::WF_SYNC);
+  if (!blocked) pay_system_call();
+  return std::nullopt;
+}
+
+/// No system call where the counter allows it, as in glibc.
+std::optional<Step> Actor::futex_wait(Semaphore& semaphore) {
+  if (semaphore.value == 0) {
+    stage_ = 1;
+    return block_on(semaphore.waiters);
+  }
+  forget_wait();
+  --semaphore.value;
+  return std::nullopt;
+}
+
+void Actor::futex_wake(Semaphore& semaphore, u64 count) {
+  semaphore.value += count;
+  const u32 woken = semaphore.waiters.wake(run_->kernel(), static_cast<u32>(count));
+  if (woken > 0) pay_system_call();
+}
+
+Step Actor::fork(const Op& op) {
+  const u32 thread = run_->thread_index(op.ref);
+  return Step::system_call([this, thread](Task& self) {
+    run_->fork(self, {.thread = thread, .group = who_.group, .instance = who_.instance});
+  });
+}
+
+}  // namespace uscx::workload

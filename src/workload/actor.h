@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// One task of a workload: goes through the phases of its thread's description.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/hash.h"
+#include "sched/behaviour.h"
+#include "sched/machine.h"
+#include "sched/wait.h"
+#include "workload/run.h"
+#include "workload/spec.h"
+
+namespace uscx::workload {
+
+class Actor final : public sched::Behaviour {
+ public:
+  Actor(std::shared_ptr<Run> run, const ThreadSpec& thread, const Identity& who);
+  ~Actor() override;
+  sched::Step next(sched::Kernel& kernel, sched::Task& task) override;
+
+  const Identity& identity() const { return who_; }
+  sched::Task* task() const { return wake_.task; }
+
+ private:
+  using Step = sched::Step;
+
+  /// The two things an operation can name, resolved once. With %l there is one for every loop.
+  struct Bound {
+    std::vector<Resource*> ref;
+    std::vector<Resource*> mutex;
+  };
+  /// Ends a sleep.
+  struct WakeTimer final : sched::Timer {
+    void fired(sched::Kernel& kernel) override;
+    sched::Task* task = nullptr;
+  };
+
+  void bind();
+  Bound bind(const Op& op, const Phase& phase);
+  template <class T>
+  std::vector<Resource*> bind_name(const std::string& name, const Phase& phase);
+  template <class T>
+  T& bound(const std::vector<Resource*>& names) const;
+
+  bool at_end() const { return phase_ >= thread_.phases.size(); }
+  void advance();
+  std::optional<Step> enter_phase();
+  void apply(const Attributes& a, sched::Task& task);
+  Step leave();
+
+  /// Does (or goes on with) an operation. A step: the operation is not over unless over_ is set.
+  /// Nothing: it is over.
+  std::optional<Step> execute(const Op& op, const Bound& names);
+  std::optional<Step> sleep_until(Nanos when);
+  std::optional<Step> timer(const Op& op, PeriodicTimer& timer);
+  std::optional<Step> lock(Mutex& mutex);
+  void unlock(Mutex& mutex);
+  std::optional<Step> wait(Condition& condition, Mutex& mutex);
+  std::optional<Step> suspend(Condition& condition);
+  std::optional<Step> barrier(Barrier& barrier);
+  std::optional<Step> pipe_write(Pipe& pipe, u64 bytes);
+  std::optional<Step> pipe_read(Pipe& pipe, u64 bytes);
+  std::optional<Step> futex_wait(Semaphore& semaphore);
+  void futex_wake(Semaphore& semaphore, u64 count);
+  Step fork(const Op& op);
+
+  Step done_after(Step step) {
+    over_ = true;
+    return step;
+  }
+  Step block_on(sched::WaitQueue& queue);
+  void forget_wait();
+  /// A system call that did not block: its time is still to pass.
+  void pay_system_call();
+  Nanos draw(const Duration& d);
+  Nanos now() { return run_->kernel().now(); }
+
+  std::shared_ptr<Run> run_;
+  const ThreadSpec& thread_;
+  const Identity who_;
+  Random random_;
+  std::vector<std::vector<Bound>> bound_;  // by phase and operation
+  WakeTimer wake_;
+  sched::WaitEntry entry_;
+  sched::WaitQueue* queued_on_ = nullptr;
+  const Attributes* applied_;  // the phase's attributes in force; the thread's own at first
+  bool entered_ = false;
+  bool started_ = false;
+  bool delayed_ = false;
+  bool phase_entered_ = false;
+  bool over_ = false;    // the operation ends with the step it returned
+  bool unpaid_ = false;  // a system call's cost was charged and no time has passed since
+  u32 stage_ = 0;        // how far the operation is; 0: not begun
+  Nanos until_;          // of a sleep
+  u64 left_ = 0;         // bytes still to read; the barrier's round
+  std::size_t phase_ = 0;
+  std::size_t op_ = 0;
+  s64 thread_loop_ = 0;
+  s64 phase_loop_ = 0;
+  Nanos start_time_;
+};
+
+}  // namespace uscx::workload

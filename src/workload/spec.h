@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// A workload as its file says it: rt-app's model of threads that go through phases of events.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/types.h"
+
+namespace uscx::workload {
+
+enum class OpKind : u8 {
+  kRun,      // work at capacity 1024
+  kRuntime,  // time on the CPU, whatever its capacity
+  kSleep,
+  kTimer,
+  kYield,
+  kFork,
+  kLock,
+  kUnlock,
+  kWait,  // on a condition, with a mutex
+  kSignal,
+  kBroadcast,
+  kBarrier,
+  kSuspend,
+  kResume,
+  kPipeWrite,
+  kPipeRead,
+  kFutexWait,
+  kFutexWake,
+};
+
+/// A duration: fixed, or uniform between both, drawn anew each time.
+struct Duration {
+  Nanos min;
+  Nanos max;
+};
+
+/// One event of a phase.
+struct Op {
+  OpKind kind = OpKind::kRun;
+  Duration duration{};    // run, runtime, sleep, timer (its period)
+  std::string ref{};      // what it acts on; may hold %g, %i, %l
+  std::string mutex{};    // kWait
+  bool absolute = false;  // kTimer
+  u64 count = 0;          // pipe: bytes of a message; futex_wake: how many
+  json::Position at{};
+};
+
+struct Attributes {
+  std::optional<std::vector<u32>> cpus;
+  std::optional<int> policy;
+  std::optional<int> priority;  // nice, or the realtime priority
+};
+
+inline constexpr s64 kForever = -1;
+
+struct Phase {
+  std::string name{};
+  s64 loop = 1;  // kForever: without end
+  Attributes attributes{};
+  std::vector<Op> ops{};
+};
+
+struct ThreadSpec {
+  std::string name{};
+  std::string instances = "1";  // expressions over the machine: per group
+  std::string groups = "1";
+  json::Position at{};
+  json::Position instances_at;
+  json::Position groups_at;
+  Nanos delay{};
+  s64 loop = kForever;
+  Attributes attributes{};
+  std::vector<Phase> phases{};
+};
+
+struct WorkloadSpec {
+  json::Document source;  // positions in it are for messages
+  std::string name{};
+  std::string description{};
+  std::optional<Nanos> duration;
+  std::vector<ThreadSpec> threads;
+};
+
+/// Linux: PIPE_BUF, up to which a write is atomic; and the default capacity of a pipe.
+inline constexpr u64 kPipeMessageMax = 4096;
+inline constexpr u64 kPipeCapacity = 65536;
+
+/// Errors: "file:line:column: what is wrong"; what rt-app has and this has not is named.
+OrError<WorkloadSpec> parse_workload(json::Document document);
+
+}  // namespace uscx::workload
