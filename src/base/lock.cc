@@ -11,10 +11,10 @@ namespace uscx {
 namespace {
 
 constexpr std::array<std::string_view, static_cast<std::size_t>(LockRank::kCount)> kRankNames = {
-    "scx_enable_mutex", "cpu_hotplug_lock", "scx_fork_rwsem", "cgroup_mutex",
+    "scx_enable_mutex",     "cpu_hotplug_lock", "scx_fork_rwsem", "cgroup_mutex",
     "scx_cgroup_ops_rwsem", "bpf map mutex",    "scx_tasks_lock", "scx_dump_lock",
-    "scx_bypass_lock",  "pi_lock",          "rq lock",        "dsq lock",
-    "scx_sched_lock",   "bpf object lock",  "wait queue",     "timer base",
+    "scx_bypass_lock",      "pi_lock",          "rq lock",        "dsq lock",
+    "scx_sched_lock",       "bpf object lock",  "wait queue",     "timer base",
 };
 
 void print_place(const char* what, const RankedLock& lock, const std::source_location& where) {
@@ -36,7 +36,9 @@ void print_place(const char* what, const RankedLock& lock, const std::source_loc
 
 }  // namespace
 
-std::string_view to_string(LockRank rank) { return kRankNames.at(static_cast<std::size_t>(rank)); }
+std::string_view to_string(LockRank rank) {
+  return kRankNames.at(static_cast<std::size_t>(rank));
+}
 
 bool HeldLocks::holds(const RankedLock& lock) const {
   for (u32 i = 0; i < depth_; ++i) {
@@ -47,7 +49,8 @@ bool HeldLocks::holds(const RankedLock& lock) const {
 
 void HeldLocks::print() const {
   for (u32 i = 0; i < depth_; ++i) {
-    print_place(entries_[i].shared ? "held shared:" : "held:", *entries_[i].lock, entries_[i].where);
+    print_place(entries_[i].shared ? "held shared:" : "held:", *entries_[i].lock,
+                entries_[i].where);
   }
 }
 

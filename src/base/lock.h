@@ -23,16 +23,16 @@ enum class LockRank : u8 {
   kScxCgroupOps,  // scx_cgroup_ops_rwsem
   kBpfMap,        // a map's own mutex (struct_ops update)
   // Spinlocks.
-  kScxTasks,      // scx_tasks_lock
-  kDump,          // scx_dump_lock: held while the runqueues are dumped one by one
-  kScxBypass,     // scx_bypass_lock: taken before the runqueues', which it switches one by one
-  kPi,            // task_struct::pi_lock
-  kRq,            // rq::__lock; two of them in the order of their CPUs
-  kDsq,           // scx_dispatch_q::lock
-  kScxSched,      // scx_sched_lock
-  kBpfObject,     // bpf_spin_lock, bpf_timer and map bucket locks
-  kWaitQueue,     // wait_queue_head::lock
-  kTimer,         // timer and hrtimer bases
+  kScxTasks,   // scx_tasks_lock
+  kDump,       // scx_dump_lock: held while the runqueues are dumped one by one
+  kScxBypass,  // scx_bypass_lock: taken before the runqueues', which it switches one by one
+  kPi,         // task_struct::pi_lock
+  kRq,         // rq::__lock; two of them in the order of their CPUs
+  kDsq,        // scx_dispatch_q::lock
+  kScxSched,   // scx_sched_lock
+  kBpfObject,  // bpf_spin_lock, bpf_timer and map bucket locks
+  kWaitQueue,  // wait_queue_head::lock
+  kTimer,      // timer and hrtimer bases
   kCount,
 };
 

@@ -20,9 +20,9 @@ struct FairRq {
     }
   };
   std::set<Task*, Earlier> tree;
-  Task* curr = nullptr;        // the running task, where it is of this class
-  u64 min_vruntime_ns = 0;     // never goes back
-  u32 nr_queued = 0;           // tree and curr
+  Task* curr = nullptr;     // the running task, where it is of this class
+  u64 min_vruntime_ns = 0;  // never goes back
+  u32 nr_queued = 0;        // tree and curr
   u64 next_seq = 0;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// do_exit(), as far as the scheduler is concerned. Nobody waits for a child here: a task is released
-// as Linux releases one whose parent ignores SIGCHLD.
+// do_exit(), as far as the scheduler is concerned. Nobody waits for a child here: a task is
+// released as Linux releases one whose parent ignores SIGCHLD.
 #include "sched/private.h"
 
 namespace uscx::sched {

@@ -60,6 +60,14 @@ void Kernel::Private::periodic_balance(Rq& rq) {
   k.rq_lock(rq);
   pull_fair_task(rq, 2);
   k.rq_unlock(rq);
+  // Idle CPUs have no tick: a busy one looks on their behalf, as Linux's nohz balancer does.
+  for (Rq* idle : k.rqs_) {
+    if (rq.fair->tree.empty()) return;
+    if (!idle->online || !k.idle_cpu(idle->id)) continue;
+    k.rq_lock(*idle);
+    pull_fair_task(*idle, 2);
+    k.rq_unlock(*idle);
+  }
 }
 
 }  // namespace uscx::sched

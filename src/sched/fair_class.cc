@@ -11,7 +11,7 @@ namespace uscx::sched {
 
 namespace {
 
-constexpr u64 kBaseSliceNs = 2'800'000;        // sysctl_sched_base_slice on 8 CPUs and more
+constexpr u64 kBaseSliceNs = 2'800'000;  // sysctl_sched_base_slice on 8 CPUs and more
 constexpr u64 kWakeupGranularityNs = 1'000'000;
 
 class FairClass final : public SchedClass {

@@ -130,6 +130,8 @@ void Fiber::suspend() {
   if (impl_->ending) throw FiberEnds{};
 }
 
-bool Fiber::finished() const { return impl_->done; }
+bool Fiber::finished() const {
+  return impl_->done;
+}
 
 }  // namespace uscx::sched

@@ -90,7 +90,9 @@ Result<Task*> Kernel::Private::fork(Task* parent, TaskSpec spec) {
   return child;
 }
 
-Result<Task*> Kernel::create_task(TaskSpec spec) { return private_->fork(nullptr, std::move(spec)); }
+Result<Task*> Kernel::create_task(TaskSpec spec) {
+  return private_->fork(nullptr, std::move(spec));
+}
 
 Result<Task*> Kernel::fork(Task& parent, TaskSpec spec) {
   consume(Nanos{machine_.costs().fork_ns});

@@ -9,9 +9,13 @@ u64 Kernel::current_pid_tgid() {
   return static_cast<u64>(static_cast<u32>(p.tgid)) << 32 | static_cast<u32>(p.pid);
 }
 
-u32 Kernel::prandom_u32() { return static_cast<u32>(random_.next() >> 32); }
+u32 Kernel::prandom_u32() {
+  return static_cast<u32>(random_.next() >> 32);
+}
 
-std::string_view Kernel::current_comm() { return current().comm; }
+std::string_view Kernel::current_comm() {
+  return current().comm;
+}
 
 void Kernel::trace_printk(std::string_view text) {
   trace_.trace_printk(now(), this_cpu_, &current(), text);
@@ -36,6 +40,8 @@ void Kernel::charge_instructions(u64 count) {
   private_->insn_ps %= 1000;
 }
 
-bool Kernel::may_sleep() { return fiber_ != nullptr && !held().atomic(); }
+bool Kernel::may_sleep() {
+  return fiber_ != nullptr && !held().atomic();
+}
 
 }  // namespace uscx::sched

@@ -61,8 +61,7 @@ KernelInternals::~KernelInternals() {
 
 // ----------------------------------------------------------------------------------- objects
 
-Task::Task(std::string name)
-    : abi::task_struct{}, pi_lock(LockRank::kPi, "task_struct::pi_lock") {
+Task::Task(std::string name) : abi::task_struct{}, pi_lock(LockRank::kPi, "task_struct::pi_lock") {
   std::strncpy(comm, name.c_str(), sizeof(comm) - 1);
   cpus_ptr = &cpus_mask;
   usage.refs.counter = 1;
@@ -191,12 +190,16 @@ void Kernel::Private::make_idle_tasks() {
 }
 
 void Kernel::Private::register_ksyms() {
-  const auto rq_address = [this](u32 cpu) { return reinterpret_cast<u64>(static_cast<abi::rq*>(k.rqs_[cpu])); };
+  const auto rq_address = [this](u32 cpu) {
+    return reinterpret_cast<u64>(static_cast<abi::rq*>(k.rqs_[cpu]));
+  };
   k.bpf_->register_ksym("runqueues", sizeof(abi::rq), true, rq_address);
   // Plain integers, one array each: what topology tells.
   const u32 nr_cpus = k.nr_cpus();
-  auto* llc_id = static_cast<int*>(k.window_->allocate(nr_cpus * sizeof(int), bpf::kReadOnlyMemory));
-  auto* llc_size = static_cast<int*>(k.window_->allocate(nr_cpus * sizeof(int), bpf::kReadOnlyMemory));
+  auto* llc_id =
+      static_cast<int*>(k.window_->allocate(nr_cpus * sizeof(int), bpf::kReadOnlyMemory));
+  auto* llc_size =
+      static_cast<int*>(k.window_->allocate(nr_cpus * sizeof(int), bpf::kReadOnlyMemory));
   for (const auto& cpus : k.llc_cpus_) {
     for (CpuId cpu : cpus) {
       llc_id[cpu] = cpus.front();  // Linux: the LLC's first CPU names it
@@ -252,7 +255,9 @@ Kernel::~Kernel() {
 
 // ----------------------------------------------------------------------------------- small things
 
-SchedClass& Kernel::ext_class() { return ext_->sched_class(); }
+SchedClass& Kernel::ext_class() {
+  return ext_->sched_class();
+}
 
 u64 Kernel::jiffies() const {
   // Linux lets its counter start five minutes before it wraps at 32 bits.

@@ -40,9 +40,9 @@ struct KernelConfig {
 /// How a new task is to be; what clone(2) and the calls after it would set.
 struct TaskSpec {
   std::string comm;
-  std::string group_label;               // for the report; empty: the comm
+  std::string group_label;  // for the report; empty: the comm
   std::unique_ptr<Behaviour> behaviour;
-  int policy = 0;                        // SCHED_NORMAL
+  int policy = 0;  // SCHED_NORMAL
   int nice = 0;
   int rt_priority = 0;
   const abi::cpumask* affinity = nullptr;  // null: the parent's
@@ -206,7 +206,8 @@ class Kernel final : public bpf::Host {
   SchedClass& ext_class();
   void sync_point(const char* name) { machine_.sync_point(name); }
 
-  // --- bpf::Host -----------------------------------------------------------------------------------
+  // --- bpf::Host
+  // -----------------------------------------------------------------------------------
   u64 ktime_ns() override { return now().ns; }
   u32 this_cpu() override { return static_cast<u32>(this_cpu_); }
   u32 nr_cpu_ids() override { return nr_cpus(); }
@@ -224,7 +225,8 @@ class Kernel final : public bpf::Host {
   void charge_instructions(u64 count) override;
   bool may_sleep() override;
 
-  // --- numbers --------------------------------------------------------------------------------------
+  // --- numbers
+  // --------------------------------------------------------------------------------------
   u64 nr_switches = 0;
   u64 nr_migrations = 0;
   u64 nr_forks = 0;

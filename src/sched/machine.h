@@ -20,8 +20,8 @@ class Timer {
   bool armed() const { return slot != kIdle; }
 
   static constexpr u32 kIdle = ~0U;
-  u32 slot = kIdle;      // the machine's own: where it keeps an armed timer
-  u64 expires_ns = 0;    // the machine's own while armed
+  u32 slot = kIdle;    // the machine's own: where it keeps an armed timer
+  u64 expires_ns = 0;  // the machine's own while armed
 };
 
 /// Deferred work in interrupt context, at most once queued. Linux: struct irq_work.
@@ -29,13 +29,13 @@ class IrqWork {
  public:
   virtual ~IrqWork() = default;
   virtual void run(Kernel& kernel) = 0;
-  bool queued = false;   // the machine's own
+  bool queued = false;  // the machine's own
 };
 
 /// The machine calls the kernel's entry points (Kernel::irq_*, Kernel::run_current) one at a time.
-/// Who charges what: the kernel charges ticks, wakeups, system calls, fork, exit and BPF (by charge()
-/// or as a compute step of the task); the machine adds what lies between: context switches, idle
-/// exits, IPIs, and refilled caches after a migration.
+/// Who charges what: the kernel charges ticks, wakeups, system calls, fork, exit and BPF (by
+/// charge() or as a compute step of the task); the machine adds what lies between: context
+/// switches, idle exits, IPIs, and refilled caches after a migration.
 class Machine {
  public:
   virtual ~Machine() = default;

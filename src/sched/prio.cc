@@ -16,11 +16,15 @@ constexpr std::array<u32, 40> kPrioToWeight = {
     172,   137,   110,   87,    70,    56,    45,    36,    29,    23,    18,   15};
 constexpr u32 kWeightIdlePrio = 3;
 
-bool valid_policy(int policy) { return rt_policy(policy) || fair_policy(policy); }
+bool valid_policy(int policy) {
+  return rt_policy(policy) || fair_policy(policy);
+}
 
 }  // namespace
 
-u32 prio_to_weight(int index) { return kPrioToWeight.at(static_cast<std::size_t>(index)); }
+u32 prio_to_weight(int index) {
+  return kPrioToWeight.at(static_cast<std::size_t>(index));
+}
 
 int normal_prio(int policy, int rt_priority, int nice) {
   return rt_policy(policy) ? MAX_RT_PRIO - 1 - rt_priority : DEFAULT_PRIO + nice;

@@ -158,9 +158,15 @@ u32 prio_to_weight(int index);
 /// Sets se.load, through the class where it is to know. Linux: set_load_weight().
 void set_load_weight(Kernel& kernel, Task& p, bool update_load);
 int normal_prio(int policy, int rt_priority, int nice);
-inline int task_nice(const Task& p) { return p.static_prio - DEFAULT_PRIO; }
-inline bool rt_policy(int policy) { return policy == SCHED_FIFO || policy == SCHED_RR; }
-inline bool rt_prio(int prio) { return prio < MAX_RT_PRIO; }
+inline int task_nice(const Task& p) {
+  return p.static_prio - DEFAULT_PRIO;
+}
+inline bool rt_policy(int policy) {
+  return policy == SCHED_FIFO || policy == SCHED_RR;
+}
+inline bool rt_prio(int prio) {
+  return prio < MAX_RT_PRIO;
+}
 inline bool fair_policy(int policy) {
   return policy == SCHED_NORMAL || policy == SCHED_BATCH || policy == SCHED_IDLE ||
          policy == SCHED_EXT;

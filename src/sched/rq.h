@@ -27,13 +27,13 @@ struct Rq : abi::rq {
   ~Rq();
 
   CpuId id;
-  RankedLock lock;             // protects all of it; two are taken in the order of their CPUs
+  RankedLock lock;  // protects all of it; two are taken in the order of their CPUs
   bool online = true;
-  bool need_resched = false;   // TIF_NEED_RESCHED of the current task
-  bool resched_sent = false;   // an IPI is under way
-  bool clock_valid = false;    // the clock was updated since the lock was taken
+  bool need_resched = false;  // TIF_NEED_RESCHED of the current task
+  bool resched_sent = false;  // an IPI is under way
+  bool clock_valid = false;   // the clock was updated since the lock was taken
   bool tick_on = false;
-  u32 preempt_count = 0;       // of what runs here; schedule() waits for 0
+  u32 preempt_count = 0;             // of what runs here; schedule() waits for 0
   SchedClass* next_klass = nullptr;  // rq->next_class: the highest class known to be runnable here
 
   std::shared_ptr<FairRq> fair;  // shared only so that these types may stay incomplete here
@@ -41,13 +41,15 @@ struct Rq : abi::rq {
   std::shared_ptr<ext::ExtRq> ext;
   IntrusiveList<Task, &Task::wake_node> wake_list;  // wakeups queued to this CPU (ttwu wakelist)
   std::unique_ptr<IrqWork> wake_work;               // runs them
-  HeldLocks irq_held;          // locks of this CPU's interrupt and schedule() paths
+  HeldLocks irq_held;  // locks of this CPU's interrupt and schedule() paths
 
   // Accounting, for the observers.
-  u64 busy_ns = 0;             // running something other than idle, up to the last switch
-  u64 switched_at_ns = 0;      // when `curr` was switched in
+  u64 busy_ns = 0;         // running something other than idle, up to the last switch
+  u64 switched_at_ns = 0;  // when `curr` was switched in
   u64 idle_since_ns = 0;
   u64 nr_schedules = 0;
+  u64 preempted_at_ns = 0;  // the last instant at which an interrupt ended in schedule(),
+  u32 preempted_count = 0;  // and how often it has
 
   Task* current() const { return Task::from(curr); }
   Task* idle_task() const { return Task::from(idle); }

@@ -34,7 +34,10 @@ Step* Kernel::Private::run(CpuId cpu) {
     } else {
       take_step(p);
     }
-    if (!stays) return nullptr;
+    if (!stays) {
+      irq_exit(cpu);  // schedule() itself may have asked for another
+      return nullptr;
+    }
   }
 }
 

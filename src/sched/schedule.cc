@@ -6,6 +6,8 @@ namespace uscx::sched {
 
 namespace {
 
+constexpr u32 kMaxPreemptionsPerInstant = 16;
+
 void put_prev_set_next(Rq& rq, Task& prev, Task& next) {
   USCX_ASSERT(rq.current() == &prev);
   if (&next == &prev) return;
@@ -125,14 +127,20 @@ void Kernel::Private::finish_task_switch(Task& prev) {
 void Kernel::Private::irq_exit(CpuId cpu) {
   Rq& rq = k.rq(cpu);
   if (!rq.need_resched || rq.preempt_count != 0) return;
-  const bool idle = rq.current()->is_idle();
-  schedule(cpu, idle ? ScheduleMode::kIdle : ScheduleMode::kPreempt);
+  if (rq.preempted_at_ns != k.now().ns) {
+    rq.preempted_at_ns = k.now().ns;
+    rq.preempted_count = 0;
+  }
+  if (++rq.preempted_count <= kMaxPreemptionsPerInstant) {
+    const bool idle = rq.current()->is_idle();
+    schedule(cpu, idle ? ScheduleMode::kIdle : ScheduleMode::kPreempt);
+    if (!rq.need_resched) return;
+  }
   // Asked for again by what schedule() itself did: not before some time has passed, or a scheduler
   // that always does so would stop the clock.
-  if (rq.need_resched && !rq.resched_sent) {
-    rq.resched_sent = true;
-    k.machine_.send_resched(cpu);
-  }
+  if (rq.resched_sent) return;
+  rq.resched_sent = true;
+  k.machine_.send_resched(cpu);
 }
 
 void Kernel::irq_resched(CpuId cpu) {

@@ -33,49 +33,49 @@ struct Task : abi::task_struct {
   explicit Task(std::string name);
 
   // --- scheduler core ---------------------------------------------------------------------
-  SchedClass* klass = nullptr;    // p->sched_class
-  CpuId cpu = 0;                  // task_cpu()
-  RankedLock pi_lock;             // affinity, policy and wakeups; before the rq lock
-  ListNode all_node;              // Kernel::tasks, by creation
-  ListNode life_node;             // from allocation until it is freed
-  ListNode rq_node;               // a class's queue (rt)
-  ListNode sibling_node;          // the parent's child_list
+  SchedClass* klass = nullptr;  // p->sched_class
+  CpuId cpu = 0;                // task_cpu()
+  RankedLock pi_lock;           // affinity, policy and wakeups; before the rq lock
+  ListNode all_node;            // Kernel::tasks, by creation
+  ListNode life_node;           // from allocation until it is freed
+  ListNode rq_node;             // a class's queue (rt)
+  ListNode sibling_node;        // the parent's child_list
   IntrusiveList<Task, &Task::sibling_node> child_list;
-  ListNode wake_node;             // Rq::wake_list, from a queued wakeup until it is done
-  TaskGroup* group = nullptr;     // p->sched_task_group
-  int on_rq_state = 0;            // p->on_rq: 0, TASK_ON_RQ_QUEUED, TASK_ON_RQ_MIGRATING
-  bool wakeup_migrated = false;   // p->sched_remote_wakeup
-  bool fair_queued = false;       // in the fair tree: runnable and not current
-  bool reset_on_fork = false;     // p->sched_reset_on_fork
-  u64 vruntime_ns = 0;            // fair
-  u64 fair_seq = 0;               // fair: order among equal vruntimes
+  ListNode wake_node;            // Rq::wake_list, from a queued wakeup until it is done
+  TaskGroup* group = nullptr;    // p->sched_task_group
+  int on_rq_state = 0;           // p->on_rq: 0, TASK_ON_RQ_QUEUED, TASK_ON_RQ_MIGRATING
+  bool wakeup_migrated = false;  // p->sched_remote_wakeup
+  bool fair_queued = false;      // in the fair tree: runnable and not current
+  bool reset_on_fork = false;    // p->sched_reset_on_fork
+  u64 vruntime_ns = 0;           // fair
+  u64 fair_seq = 0;              // fair: order among equal vruntimes
 
   // --- what it does -------------------------------------------------------------------------
   std::unique_ptr<Behaviour> behaviour;
-  std::unique_ptr<Fiber> kernel_stack;   // present while a system call (Step::kCall) is in progress
+  std::unique_ptr<Fiber> kernel_stack;  // present while a system call (Step::kCall) is in progress
   // The compute step in progress; the machine takes what has been done off `pending.work`.
   Step pending{};
-  bool step_valid = false;               // `pending` still has something to do
-  Step deferred{};                       // what follows once the system call's entry is paid for
+  bool step_valid = false;  // `pending` still has something to do
+  Step deferred{};          // what follows once the system call's entry is paid for
   bool deferred_valid = false;
-  std::string group_label;               // the workload's name for its kind: the report groups by it
+  std::string group_label;  // the workload's name for its kind: the report groups by it
 
   // --- the machine's own --------------------------------------------------------------------
-  CpuId ran_on = kNoCpu;                 // where it last had a CPU: its caches are warm there
-  u32 work_fraction = 0;                 // of `pending`'s work, 1/1024 ns done beyond what it says
+  CpuId ran_on = kNoCpu;  // where it last had a CPU: its caches are warm there
+  u32 work_fraction = 0;  // of `pending`'s work, 1/1024 ns done beyond what it says
 
   // --- for the observers: when things last happened (virtual ns) ---------------------------
-  u64 woken_at_ns = 0;            // last wakeup that has not led to a run yet; 0: none
+  u64 woken_at_ns = 0;  // last wakeup that has not led to a run yet; 0: none
   u64 runnable_since_ns = 0;
   u64 created_at_ns = 0;
   u64 nr_switches = 0;
   u64 nr_migrations = 0;
 
   // --- sched_ext's own (the rest is in abi::task_struct::scx) --------------------------------
-  ListNode scx_tasks_node;        // scx_tasks list
-  ListNode scx_runnable_node;     // rq->scx.runnable_list
-  ListNode scx_dsq_node;          // FIFO position in its DSQ
-  void* scx_private = nullptr;    // owned by sched/ext
+  ListNode scx_tasks_node;      // scx_tasks list
+  ListNode scx_runnable_node;   // rq->scx.runnable_list
+  ListNode scx_dsq_node;        // FIFO position in its DSQ
+  void* scx_private = nullptr;  // owned by sched/ext
 
   bool is_idle() const { return (flags & PF_IDLE) != 0; }
   bool is_kthread() const { return (flags & PF_KTHREAD) != 0; }

@@ -11,22 +11,22 @@ namespace uscx::sched {
 
 struct CpuInfo {
   NodeId node = 0;
-  u32 llc = 0;             // machine-wide LLC number
-  u32 core = 0;            // machine-wide core number
-  u32 thread = 0;          // 0 for the first hardware thread of its core
-  u32 capacity = 1024;     // arch_scale_cpu_capacity(): 1024 is the fastest
+  u32 llc = 0;          // machine-wide LLC number
+  u32 core = 0;         // machine-wide core number
+  u32 thread = 0;       // 0 for the first hardware thread of its core
+  u32 capacity = 1024;  // arch_scale_cpu_capacity(): 1024 is the fastest
   bool online = true;
 };
 
 /// Immutable after the machine is built. CPUs are numbered as x86 Linux does by default: first the
 /// first thread of every core, then the second threads.
 struct Topology {
-  std::vector<CpuInfo> cpus;                // by CpuId; 1 .. kMaxCpus
+  std::vector<CpuInfo> cpus;  // by CpuId; 1 .. kMaxCpus
   u32 nr_nodes = 1;
   u32 nr_llcs = 1;
   u32 nr_cores = 1;
   std::vector<std::vector<u32>> distances;  // node x node, 10 = local
-  std::string description;                  // "1n2l4c2t: 16 CPUs, 1 node, 2 LLCs, 8 cores, 2 threads each"
+  std::string description;  // "1n2l4c2t: 16 CPUs, 1 node, 2 LLCs, 8 cores, 2 threads each"
 
   u32 nr_cpus() const { return static_cast<u32>(cpus.size()); }
 };

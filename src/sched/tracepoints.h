@@ -32,7 +32,8 @@ class Tracepoint {
 /// Names follow Linux's sched:* and sched_ext:* events. `now` is virtual time.
 struct Tracepoints {
   /// prev leaves the CPU (prev_state as __state: 0 = preempted), next takes it.
-  Tracepoint<Nanos /*now*/, CpuId, const Task& /*prev*/, u32 /*prev_state*/, const Task& /*next*/> sched_switch;
+  Tracepoint<Nanos /*now*/, CpuId, const Task& /*prev*/, u32 /*prev_state*/, const Task& /*next*/>
+      sched_switch;
   Tracepoint<Nanos, CpuId /*of the waker*/, const Task&, CpuId /*target*/> sched_waking;
   Tracepoint<Nanos, CpuId, const Task&, CpuId> sched_wakeup;
   Tracepoint<Nanos, CpuId, const Task&, CpuId> sched_wakeup_new;
@@ -44,12 +45,15 @@ struct Tracepoints {
 
   // sched_ext
   /// A callback of the BPF scheduler returned. `result` as the callback's prototype has it.
-  Tracepoint<Nanos, CpuId, std::string_view /*op*/, const Task* /*subject*/, u64 /*result*/> scx_callback;
+  Tracepoint<Nanos, CpuId, std::string_view /*op*/, const Task* /*subject*/, u64 /*result*/>
+      scx_callback;
   /// A task was put on (or left) a dispatch queue.
   Tracepoint<Nanos, const Task&, u64 /*dsq_id*/, bool /*on*/, u32 /*nr after*/> scx_dsq;
   /// enabling, enabled, disabling, disabled; bypass on or off.
   Tracepoint<Nanos, std::string_view /*state*/> scx_state;
-  Tracepoint<Nanos, s32 /*kind*/, s64 /*code*/, std::string_view /*reason*/, std::string_view /*msg*/> scx_exit;
+  Tracepoint<Nanos, s32 /*kind*/, s64 /*code*/, std::string_view /*reason*/,
+             std::string_view /*msg*/>
+      scx_exit;
   Tracepoint<Nanos, std::string_view /*line*/> scx_dump;
   Tracepoint<Nanos, std::string_view /*name*/, s64 /*delta*/> scx_event;
 
