@@ -62,7 +62,7 @@ KernelInternals::~KernelInternals() {
 // ----------------------------------------------------------------------------------- objects
 
 Task::Task(std::string name) : abi::task_struct{}, pi_lock(LockRank::kPi, "task_struct::pi_lock") {
-  std::strncpy(comm, name.c_str(), sizeof(comm) - 1);
+  name.copy(comm, sizeof(comm) - 1);
   cpus_ptr = &cpus_mask;
   usage.refs.counter = 1;
   rcu_users.refs.counter = 1;
