@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # tests/unit/<layer>/*_test.cc become one executable per layer, test_<layer>.
 function(uscx_unit_tests layer)
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${layer}/*.cc)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/unit/${layer}/*.cc
+    ${CMAKE_SOURCE_DIR}/tests/unit/${layer}/*.c)
   if(NOT sources)
     return()
   endif()
   add_executable(test_${layer} ${sources})
   target_include_directories(test_${layer} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_compile_definitions(test_${layer} PRIVATE
+    USCX_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/unit/${layer}")
   target_link_libraries(test_${layer} PRIVATE ${ARGN} GTest::gtest_main GTest::gmock)
   add_test(NAME unit_${layer} COMMAND test_${layer})
 endfunction()

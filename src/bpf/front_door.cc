@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "bpf/front_door.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -146,7 +148,7 @@ Result<long> FrontDoor::dispatch(u32 cmd) {
     case kTokenCreate:
       // There is no bpffs to take one from: what Linux says about any other directory.
       if (!only_first(8) || attr_.token.flags) return fail(EINVAL);
-      return fail(attr_.token.bpffs_fd ? EINVAL : EBADF);
+      return fail(::fcntl(static_cast<int>(attr_.token.bpffs_fd), F_GETFD) < 0 ? EBADF : EINVAL);
     case kObjPin:
       return unserved("OBJ_PIN", ENOENT);
     case kObjGet:

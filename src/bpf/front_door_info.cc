@@ -32,6 +32,7 @@ Result<long> FrontDoor::btf_load() {
     return std::unexpected(r.error());
   }
   auto parsed = btf::Btf::parse(bytes);
+  if (parsed && parsed->type_count() == 1) parsed = error("No type found");
   if (!parsed) log->add(parsed.error().message + "\n");
   u32 true_size = 0;
   if (auto r = log->finish(memory_, true_size); !r) return std::unexpected(r.error());
@@ -165,7 +166,7 @@ Result<void> FrontDoor::link_info(const Link& link) {
 Result<long> FrontDoor::info_by_fd() {
   if (!only_first(sizeof(uapi::InfoAttr))) return fail(EINVAL);
   auto object = bpf_.impl().fds.find(static_cast<int>(attr_.info.bpf_fd));
-  if (!object) return fail(object.error().value == EBADF ? EBADF : EINVAL);
+  if (!object) return fail(object.error().value == EBADF ? EBADFD : EINVAL);
   struct Visitor {
     FrontDoor& door;
     Result<void> operator()(const std::shared_ptr<Map>& m) { return door.map_info(*m); }
@@ -200,6 +201,7 @@ Result<long> FrontDoor::fd_by_id(u32 cmd) {
   if (!only_first(16) || (map ? flags & ~(uapi::kRdonly | uapi::kWronly) : flags)) {
     return fail(EINVAL);
   }
+  bpf_.reap_closed_fds();
   Bpf::Impl& impl = bpf_.impl();
   const u32 id = attr_.get_id.id;
   auto open = [&](auto object) -> Result<long> {

@@ -252,7 +252,7 @@ Result<long> FrontDoor::map_freeze() {
   if ((*map)->spec().type == uapi::kMapStructOps || !(*map)->spec().fields.fields.empty()) {
     return fail(kEnotsupp);
   }
-  if ((*map)->frozen) return fail(EBUSY);
+  if ((*map)->frozen) return fail(EPERM);
   (*map)->frozen = true;
   return 0;
 }

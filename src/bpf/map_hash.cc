@@ -170,15 +170,19 @@ class HashMap final : public Map {
 
   template <class Write>
   Result<void> store(const std::byte* key, u64 flags, Write&& write) {
-    if ((flags & ~u64{uapi::kLock}) > uapi::kExist) return fail(EINVAL);
+    const u64 what = flags & ~u64{uapi::kLock};
+    // Linux does not look closer where the values are per CPU.
+    if (what > (percpu() ? u64{uapi::kNoExist | uapi::kExist} : u64{uapi::kExist})) {
+      return fail(EINVAL);
+    }
     if ((flags & uapi::kLock) && !spec_.fields.has(FieldKind::kSpinLock)) return fail(EINVAL);
     u32 evicted = kNone;
     u32 replaced = kNone;
     {
       LockGuard guard(lock(), bpf_.host().held_locks());
       const u32 old = find(key);
-      if (old != kNone && (flags & uapi::kNoExist)) return fail(EEXIST);
-      if (old == kNone && (flags & uapi::kExist)) return fail(ENOENT);
+      if (old != kNone && what == uapi::kNoExist) return fail(EEXIST);
+      if (old == kNone && what == uapi::kExist) return fail(ENOENT);
       // A per-CPU value, or one under its lock, is written in place.
       if (old != kNone && (percpu() || (flags & uapi::kLock))) {
         write(old, false);

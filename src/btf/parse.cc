@@ -199,8 +199,7 @@ Parser::Status Parser::body(Type& t, u32 vlen) {
       t.int_offset = (data >> 16) & 0xff;
       t.int_bits = data & 0xff;
       if (data & 0xf0000000 || t.int_bits == 0 || t.int_bits > 128) return bad("bad integer");
-      if (t.size == 0 || t.size > 16 || !std::has_single_bit(t.size))
-        return bad("bad integer size");
+      if (t.size == 0 || t.size > 16) return bad("bad integer size");
       if (t.int_offset + t.int_bits > t.size * 8) return bad("integer bits exceed its size");
       break;
     }
@@ -285,10 +284,11 @@ Parser::Status Parser::body(Type& t, u32 vlen) {
     default:
       t.count = 0;
   }
-  const bool needs_name = t.kind == Kind::kInt || t.kind == Kind::kFwd ||
-                          t.kind == Kind::kTypedef || t.kind == Kind::kFunc ||
-                          t.kind == Kind::kVar || t.kind == Kind::kDatasec ||
-                          t.kind == Kind::kFloat || t.kind == Kind::kDeclTag;
+  // The kernel takes integers and floats without one, and libbpf's probes have such.
+  const bool needs_name = t.kind == Kind::kFwd || t.kind == Kind::kTypedef ||
+                          t.kind == Kind::kFunc || t.kind == Kind::kVar ||
+                          t.kind == Kind::kDatasec || t.kind == Kind::kDeclTag;
+  if (t.kind == Kind::kFuncProto && !t.name.empty()) return bad("FUNC_PROTO with a name");
   if (needs_name && t.name.empty()) return bad(fmt::format("{} without a name", kind_name(t.kind)));
   return {};
 }
