@@ -49,10 +49,12 @@ void BPF_STRUCT_OPS(vtime_running, struct task_struct *p) {
 void BPF_STRUCT_OPS(vtime_stopping, struct task_struct *p, bool runnable) {
   u64 ran = slice_ns - p->scx.slice;
 
-  p->scx.dsq_vtime += ran * 100 / p->scx.weight;
+  scx_bpf_task_set_dsq_vtime(p, p->scx.dsq_vtime + ran * 100 / p->scx.weight);
 }
 
-void BPF_STRUCT_OPS(vtime_enable, struct task_struct *p) { p->scx.dsq_vtime = vtime_now; }
+void BPF_STRUCT_OPS(vtime_enable, struct task_struct *p) {
+  scx_bpf_task_set_dsq_vtime(p, vtime_now);
+}
 
 s32 BPF_STRUCT_OPS_SLEEPABLE(vtime_init) { return scx_bpf_create_dsq(SHARED_DSQ, -1); }
 
