@@ -16,3 +16,4 @@ function(uscx_fuzz_test name)
 endfunction()
 
 uscx_fuzz_test(btf uscx_btf)
+uscx_fuzz_test(bpf_program uscx_bpf)

@@ -46,6 +46,7 @@ struct ExecEnvironment {
   Host& host;
   AddressWindow& window;
   const HelperTable& helpers;
+  u64 max_run_insns = kMaxRunInsns;
 };
 
 /// Runs programs that check_program accepted. Reentrant: runs nest (kfuncs run programs) and

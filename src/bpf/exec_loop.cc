@@ -116,14 +116,14 @@ struct Frame {
   USCX_NEXT;
 
 // Loops go through backward jumps, so these are where a run that is too long is noticed.
-#define USCX_BRANCH(taken)                             \
-  if (taken) {                                         \
-    if (op->off <= 0 && n > kMaxRunInsns) [[unlikely]] \
-      goto l_long;                                     \
-    op += op->off;                                     \
-  } else {                                             \
-    op++;                                              \
-  }                                                    \
+#define USCX_BRANCH(taken)                      \
+  if (taken) {                                  \
+    if (op->off <= 0 && n > limit) [[unlikely]] \
+      goto l_long;                              \
+    op += op->off;                              \
+  } else {                                      \
+    op++;                                       \
+  }                                             \
   USCX_NEXT
 
 #define USCX_JMP(name)                                                                        \
@@ -157,6 +157,7 @@ u64 ExecRun::execute(u32 entry, const std::array<u64, 5>& registers) {
   };
   if (depth >= kMaxFrames) return abandon(entry, "more than 8 nested calls");
 
+  const u64 limit = env.max_run_insns;
   const Op* const first = decoded.ops.data();
   const Op* op = first + entry;
   const u32 bottom = depth++;
@@ -166,7 +167,7 @@ u64 ExecRun::execute(u32 entry, const std::array<u64, 5>& registers) {
   u32 bad_bytes = 0;
   u64 r[11] = {0, registers[0], registers[1], registers[2], registers[3], registers[4]};
   r[10] = stack + kStackBlock - u64{bottom} * kStackSize;
-  if (n > kMaxRunInsns) goto l_long;  // callbacks that loop
+  if (n > limit) goto l_long;  // callbacks that loop
   USCX_NEXT;
 
   USCX_ALU_OPS(USCX_ALU)
@@ -226,7 +227,8 @@ l_ja:
 l_may_goto:
   // Falls out after so many iterations, or once half of what the run may execute is used up: where
   // Linux looks at the clock (250 ms), we count.
-  if (may_goto == 0 || n > kMaxRunInsns / 2) {
+  if (may_goto == 0 || n > limit / 2) {
+    if (n > limit) goto l_long;  // one that jumps backward
     op += op->off;
   } else {
     may_goto--;
@@ -256,7 +258,7 @@ l_call_local: {
     abandon(static_cast<u32>(op - first), "more than 8 nested calls");
     goto l_out;
   }
-  if (n > kMaxRunInsns) goto l_long;
+  if (n > limit) goto l_long;
   frames[depth++] = {op + 1, {r[6], r[7], r[8], r[9]}, may_goto};
   may_goto = kMaxMayGoto;
   r[10] -= kStackSize;
