@@ -105,9 +105,12 @@ void Session::loader_main() {
 
 std::expected<observe::RunReport, LoadError> Session::run() {
   const auto started = std::chrono::steady_clock::now();
-  workload_.start(kernel_);
-  sched::TaskSpec loader{.comm = "uscx",
-                         .behaviour = std::make_unique<LoaderBehaviour>([this] { loader_main(); })};
+  if (const auto r = workload_.start(kernel_); !r) {
+    return std::unexpected(LoadError{LoadError::Kind::kInput, r.error().message});
+  }
+  sched::TaskSpec loader;
+  loader.comm = "uscx";
+  loader.behaviour = std::make_unique<LoaderBehaviour>([this] { loader_main(); });
   if (const auto task = kernel_.create_task(std::move(loader)); !task) {
     return std::unexpected(
         LoadError{LoadError::Kind::kInput, "the loader's task cannot be created"});
