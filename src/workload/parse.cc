@@ -160,9 +160,9 @@ class WorkloadFile {
         t.loop = loop(m.value);
       } else if (m.key != "phases" && !attribute(m, t.attributes)) {
         if (phases != nullptr) {
-          reader_.fail(m.at,
-                       fmt::format("{} '{}' in task '{}'",
-                                   unserved(m.key) ? "not served:" : "unknown key", m.key, t.name));
+          reader_.fail(m.at, unserved(m.key)
+                                 ? fmt::format("not served: '{}'", m.key)
+                                 : fmt::format("unknown key '{}' in task '{}'", m.key, t.name));
         }
         event(m, only_phase, t);
       }
