@@ -86,7 +86,7 @@ void root_disable(Sched& sch) {
   ext.tids.clear();
 
   log_disable(sch);
-  record_exit(sch);
+  ext.last_exit.dump = sch.exit_info.dump;
   if (sch.ops.has(Op::kExit)) {
     call_op(sch, Op::kExit, nullptr, {reinterpret_cast<u64>(sch.exit_info.info)});
   }

@@ -61,12 +61,27 @@ static void set_exit_kind(Sched& sch, s32 kind) {
   set_text(sch.exit_info.reason, kExitReasonLen, exit_reason(kind));
 }
 
+/// For the observers, while the task that caused it is still where it was.
+static void record_exit(Sched& sch, s32 kind) {
+  ExitRecord& record = sch.ext.last_exit;
+  record = {.kind = kind,
+            .code = sch.exit_info.info->exit_code,
+            .reason = std::string(exit_reason(kind)),
+            .msg = sch.exit_info.msg,
+            .dump = {},
+            .sched_name = sch.ops.name,
+            .stalled_pid = kind == abi::SCX_EXIT_ERROR_STALL ? sch.exit_info.stalled_pid : 0};
+  sch.kernel.trace().scx_exit(sch.kernel.now(), record.kind, record.code, record.reason,
+                              record.msg);
+}
+
 void finish_exit(Sched& sch, s32 kind, s64 exit_code, CpuId exit_cpu, std::string_view msg) {
   abi::scx_exit_info& info = *sch.exit_info.info;
   info.exit_code = exit_code;
   info.exit_cpu = exit_cpu;
   set_text(sch.exit_info.msg, abi::SCX_EXIT_MSG_LEN, msg);
   set_exit_kind(sch, kind);
+  record_exit(sch, kind);
   sch.kernel.machine().queue_irq_work(*sch.disable_irq_work, sch.kernel.cpu());
 }
 
@@ -78,6 +93,7 @@ bool vexit(Sched& sch, s32 kind, s64 exit_code, CpuId exit_cpu, std::string_view
 
 void disable(Sched& sch, s32 kind) {
   if (claim_exit(sch, kind)) {
+    record_exit(sch, kind);
     sch.kernel.machine().queue_irq_work(*sch.disable_irq_work, sch.kernel.cpu());
   }
 }
@@ -101,20 +117,6 @@ void flush_disable_work(Sched& sch) {
   while (sch.exit_kind != abi::SCX_EXIT_NONE && !sch.disable_done) {
     sch.disable_waiters.sleep(sch.kernel);
   }
-}
-
-void record_exit(Sched& sch) {
-  const abi::scx_exit_info& info = *sch.exit_info.info;
-  ExitRecord& record = sch.ext.last_exit;
-  record = {.kind = static_cast<s32>(info.kind),
-            .code = info.exit_code,
-            .reason = sch.exit_info.reason,
-            .msg = sch.exit_info.msg,
-            .dump = sch.exit_info.dump,
-            .sched_name = sch.ops.name,
-            .stalled_pid = sch.exit_info.stalled_pid};
-  sch.kernel.trace().scx_exit(sch.kernel.now(), record.kind, record.code, record.reason,
-                              record.msg);
 }
 
 bool cpu_valid(Sched& sch, CpuId cpu, std::string_view where) {

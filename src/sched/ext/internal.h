@@ -442,7 +442,6 @@ void kick_cpus_irq_work(Ext::Impl& ext);
 void disable_irq_workfn(Sched& sch);
 void disable_workfn(Sched& sch);
 void root_disable(Sched& sch);
-void record_exit(Sched& sch);
 void disable_bypass_dsp(Sched& sch);
 /// The set of schedulers changed: how often to look at their tasks. On a fiber.
 void refresh_watchdog(Ext::Impl& ext);
