@@ -78,12 +78,12 @@ void Session::note_exit(s32 kind) {
 
 void Session::measure() {
   constexpr Nanos kPoll = Nanos::from_s(1);  // loaders print their statistics every second
+  machine_.timer_start(end_, kernel_.now() + plan_.duration, kernel_.cpu());
   for (Nanos left = plan_.duration; left.ns > 0;) {
     const Nanos step = std::min(left, kPoll);
     kernel_.sleep_ns(step);
     left -= step;
   }
-  metrics_.end(kernel_.now());
 }
 
 void Session::loader_main() {

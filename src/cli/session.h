@@ -53,6 +53,13 @@ class Session {
   Loader loader_;
   std::optional<LoadError> load_error_;
   std::optional<observe::StallReport> stall_;
+  /// Ends the measurement on time, whenever the loader itself gets a CPU.
+  struct EndOfMeasurement final : sched::Timer {
+    explicit EndOfMeasurement(observe::Metrics& metrics) : metrics(metrics) {}
+    void fired(sched::Kernel& kernel) override { metrics.end(kernel.now()); }
+    observe::Metrics& metrics;
+  };
+  EndOfMeasurement end_{metrics_};
   bool attached_ = false;
   bool done_ = false;
 };

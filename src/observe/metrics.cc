@@ -26,6 +26,8 @@ Metrics::Metrics(sched::Tracepoints& trace, u32 nr_cpus)
   });
   trace.sched_wakeup_new.subscribe(
       [this](Nanos now, CpuId, const Task& p, CpuId) { set_waiting(p, now.ns, false); });
+  trace.task_executes.subscribe(
+      [this](Nanos now, CpuId, const Task& p) { on_executes(now.ns, p); });
   trace.sched_migrate_task.subscribe(
       [this](Nanos, const Task&, CpuId, CpuId) { migrations_ += counting_; });
   trace.sched_process_fork.subscribe(
@@ -101,7 +103,6 @@ void Metrics::leave_cpu(u64 now_ns, CpuId cpu, const Task& prev, bool still_runn
   }
   task.state = still_runnable ? State::kWaiting : State::kSleeping;
   task.since_ns = now_ns;
-  task.woken = false;
   if (still_runnable) ++waiting_;
 }
 
@@ -118,13 +119,18 @@ void Metrics::enter_cpu(u64 now_ns, CpuId cpu, const Task& next) {
   if (task.state == State::kWaiting) --waiting_;
   if (counting_) {
     ++cpus_[index].tasks_run;
-    if (task.woken && task.woken_ns >= begin_ns_) wakeup_latency_.add(now_ns - task.woken_ns);
     if (!task.ran) ++groups_[task.label].tasks;
     task.ran = true;
   }
-  task.woken = false;
   task.state = State::kRunning;
   task.since_ns = now_ns;
+}
+
+void Metrics::on_executes(u64 now_ns, const Task& p) {
+  TaskState& task = state_of(p);
+  if (!task.woken) return;
+  task.woken = false;
+  if (counting_ && task.woken_ns >= begin_ns_) wakeup_latency_.add(now_ns - task.woken_ns);
 }
 
 void Metrics::on_switch(u64 now_ns, CpuId cpu, const Task& prev, u32 prev_state, const Task& next) {

@@ -62,6 +62,8 @@ class Metrics {
   void on_switch(u64 now_ns, CpuId cpu, const sched::Task& prev, u32 prev_state,
                  const sched::Task& next);
   void leave_cpu(u64 now_ns, CpuId cpu, const sched::Task& prev, bool still_runnable);
+  /// Ends a wakeup's latency: the task's own code runs.
+  void on_executes(u64 now_ns, const sched::Task& p);
   void enter_cpu(u64 now_ns, CpuId cpu, const sched::Task& next);
   /// Adds the time since the last change of idle_cpus_ or waiting_.
   void account_waste(u64 now_ns);

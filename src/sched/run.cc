@@ -24,6 +24,7 @@ Step* Kernel::Private::run(CpuId cpu) {
 
     Task& p = *rq.current();
     if (p.is_idle()) return nullptr;
+    k.trace_.task_executes(k.now(), cpu, p);
     if (p.step_valid && p.pending.work.ns > 0) return &p.pending;
     p.step_valid = false;
     bool stays = true;

@@ -34,6 +34,9 @@ struct Tracepoints {
   /// prev leaves the CPU (prev_state as __state: 0 = preempted), next takes it.
   Tracepoint<Nanos /*now*/, CpuId, const Task& /*prev*/, u32 /*prev_state*/, const Task& /*next*/>
       sched_switch;
+  /// A task's own code goes on: the switch to it (and the way out of idle) has been paid for. Of a
+  /// task that was asleep, this is when a program in it would notice that it is awake.
+  Tracepoint<Nanos, CpuId, const Task&> task_executes;
   Tracepoint<Nanos, CpuId /*of the waker*/, const Task&, CpuId /*target*/> sched_waking;
   Tracepoint<Nanos, CpuId, const Task&, CpuId> sched_wakeup;
   Tracepoint<Nanos, CpuId, const Task&, CpuId> sched_wakeup_new;
