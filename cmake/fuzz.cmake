@@ -17,3 +17,8 @@ endfunction()
 
 uscx_fuzz_test(btf uscx_btf)
 uscx_fuzz_test(bpf_program uscx_bpf)
+uscx_fuzz_test(bpf_syscall uscx_bpf)
+target_include_directories(test_fuzz_bpf_syscall PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+if(USCX_FUZZERS)
+  target_include_directories(fuzz_bpf_syscall PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+endif()

@@ -54,7 +54,9 @@ Bpf::Bpf(Host& host, AddressWindow& window, btf::KernelVersion version)
   add_cpumask_kfuncs(*this);
 }
 
-Bpf::~Bpf() = default;
+Bpf::~Bpf() {
+  window_.activate();  // maps give their memory back
+}
 
 const btf::Btf& Bpf::vmlinux() const {
   return impl_->vmlinux->btf;
