@@ -174,6 +174,15 @@ TEST(MachineFile, MutationsNeverCrash) {
   EXPECT_GT(accepted, 0U);
 }
 
+TEST(MachineFile, TheExamplesAreValid) {
+  const std::string examples = std::string(USCX_TEST_DATA) + "/../../../examples/machines/";
+  EXPECT_EQ(must(examples + "two-sockets.json").nr_cpus(), 128U);
+  const auto hybrid = must(examples + "hybrid-laptop.json");
+  EXPECT_EQ(hybrid.nr_cpus(), 16U);
+  EXPECT_EQ(hybrid.nr_cores, 12U);
+  EXPECT_EQ(hybrid.cpus[1].thread, 1U);
+}
+
 TEST(Json, NestingIsLimited) {
   EXPECT_EQ(text_refusal(std::string(100'000, '[')), "m.json:1:66: nested deeper than 64");
 }
