@@ -125,7 +125,7 @@ class Flow {
   }
 
   int run() {
-    enter_subprogram(0, {{Value::kAddress, 0}}, true);
+    enter_subprogram(0, {kUnknownValue});
     if (const FunctionInfo* info = c.subprograms[0].info; info && info->nr_args > 1u) {
       for (u32 i = 1; i < std::min(*info->nr_args, 5u); i++) {
         states_[block_of_[0]].r[1 + i] = kUnknownValue;
@@ -184,14 +184,12 @@ class Flow {
   }
 
   /// Joins `args` into the entry of a subprogram.
-  void enter_subprogram(u32 sub, const std::array<Value, 5>& args, bool main = false) {
+  void enter_subprogram(u32 sub, const std::array<Value, 5>& args) {
     Registers r;
     for (u32 i = 0; i < args.size(); i++) {
       r[1 + i] = args[i];
-      // The caller's frame, and the context, are just memory here.
-      if (args[i].kind == Value::kStack || main) {
-        if (args[i].kind != Value::kUninit) r[1 + i] = kUnknownValue;
-      }
+      // The caller's frame is just memory here.
+      if (args[i].kind == Value::kStack) r[1 + i] = kUnknownValue;
     }
     r[kFramePointer] = {Value::kStack, 0};
     flow_to(c.subprograms[sub].start, r);
