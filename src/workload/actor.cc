@@ -70,7 +70,7 @@ Actor::Bound Actor::bind(const Op& op, const Phase& phase) {
   switch (op.kind) {
     case OpKind::kTimer: {
       // rt-app: a timer whose name begins with "unique" belongs to one task.
-      const std::string own = "\n" + std::to_string(who_.number);
+      const std::string own = fmt::format("\n{}", who_.number);
       const bool unique = op.ref.starts_with("unique");
       return {bind_name<PeriodicTimer>(unique ? op.ref + own : op.ref, phase), {}};
     }
