@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "workload/actor.h"
 
+#include <fmt/format.h>
+
 #include "base/assert.h"
 #include "sched/flags.h"
 
