@@ -88,7 +88,6 @@ class Actor final : public sched::Behaviour {
   sched::WaitQueue* queued_on_ = nullptr;
   const Attributes* applied_;  // the phase's attributes in force; the thread's own at first
   bool entered_ = false;
-  bool started_ = false;
   bool delayed_ = false;
   bool phase_entered_ = false;
   bool over_ = false;    // the operation ends with the step it returned
