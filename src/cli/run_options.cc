@@ -28,8 +28,15 @@ std::string quoted(const std::string& word) {
                                           "0123456789_-./=+:@%,") == std::string::npos;
   if (plain) return word;
   std::string out = "'";
-  for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return out + "'";
+  for (const char c : word) {
+    if (c == '\'') {
+      out += "'\\''";
+    } else {
+      out += c;
+    }
+  }
+  out += '\'';
+  return out;
 }
 
 }  // namespace
@@ -70,7 +77,7 @@ OrError<RunPlan> plan_run(RunOptions options) {
   if (!version) return std::unexpected(version.error());
   if (btf::builtin_btf(*version).empty()) {
     std::string known;
-    for (const btf::KernelVersion v : btf::known_versions()) known += " " + v.to_string();
+    for (const btf::KernelVersion v : btf::known_versions()) known += fmt::format(" {}", v.to_string());
     return error(fmt::format("kernel {}: no such profile; there are{}", options.kernel, known));
   }
   RunPlan plan{
@@ -88,7 +95,7 @@ std::string replay_command(const RunOptions& o) {
       fmt::format("uscx run {} --machine {} --workload {} --duration {} --seed {} --kernel {}",
                   quoted(o.scheduler), quoted(o.machine), quoted(o.workload), quoted(o.duration),
                   o.seed, quoted(o.kernel));
-  for (const std::string& s : o.settings) out += " --set " + quoted(s);
+  for (const std::string& s : o.settings) out += fmt::format(" --set {}", quoted(s));
   return out;
 }
 
