@@ -14,8 +14,6 @@ namespace {
 
 constexpr u32 kMaxRecordSize = 512;  // MAX_FUNCINFO_REC_SIZE
 constexpr u32 kMinLineInfo = 16;     // through line_col
-/// Where FUNC symbols appear to be: the kernel's text, which programs can only compare with zero.
-constexpr u64 kKernelText = 0xffff'ffff'8100'0000;
 
 MapRef ref_to(const std::shared_ptr<Map>& map) {
   MapRef ref;
@@ -138,7 +136,7 @@ Result<KsymRef> LoadEnvironment::ksym(u32 btf_id, s32 btf_fd, std::string& log) 
     return fail(ENOENT);
   }
   const btf::Kind kind = btf.kind(btf_id);
-  if (kind == btf::Kind::kFunc) return KsymRef{kKernelText + u64{btf_id} * 16};
+  if (kind == btf::Kind::kFunc) return KsymRef{kernel_text_address(btf_id)};
   if (kind != btf::Kind::kVar) {
     log += fmt::format("pseudo btf_id {} in ldimm64 isn't KIND_VAR or KIND_FUNC\n", btf_id);
     return fail(EINVAL);

@@ -72,8 +72,10 @@ Result<void> FrontDoor::map_btf(MapSpec& spec) {
   };
   if (spec.btf_key_type_id) {
     if (!size_is(spec.btf_key_type_id, spec.key_size)) return fail(EINVAL);
-  } else if (spec.type != uapi::kMapArray) {
-    return fail(EINVAL);
+  } else if (spec.type != uapi::kMapArray || spec.max_entries != 1 ||
+             spec.btf_value_type_id >= types.type_count() ||
+             types.kind(spec.btf_value_type_id) != btf::Kind::kDatasec) {
+    return fail(EINVAL);  // only a data section goes without a key
   }
   if (!size_is(spec.btf_value_type_id, spec.value_size)) return fail(EINVAL);
   // Maps that Linux calls map_check_no_btf for.

@@ -50,7 +50,6 @@ void add_unserved_helpers(HelperTable& table) {
       Known{166, "bpf_sys_bpf"},
       Known{167, "bpf_btf_find_by_name_kind"},
       Known{168, "bpf_sys_close"},
-      Known{173, "bpf_get_func_ip"},
       Known{174, "bpf_get_attach_cookie"},
       Known{175, "bpf_task_pt_regs"},
       Known{176, "bpf_get_branch_snapshot"},

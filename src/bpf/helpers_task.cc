@@ -46,6 +46,12 @@ u64 uid_gid(HelperCall&) {
   return 0;
 }  // everything simulated runs as root
 
+/// The function that a tracing program is attached to, at the address a ksym of it would have.
+u64 func_ip(HelperCall& call) {
+  const Program& program = call.program;
+  return program.type == uapi::kProgTracing ? kernel_text_address(program.attach_btf_id) : 0;
+}
+
 u64 current_comm(HelperCall& call) {
   const auto size = static_cast<u32>(call.args[1]);
   auto* to = static_cast<char*>(call.memory(0, size, true));
@@ -103,6 +109,7 @@ void add_task_helpers(HelperTable& table) {
   table.add({158, "bpf_get_current_task_btf", current_task, {}});
   table.add({14, "bpf_get_current_pid_tgid", pid_tgid, {}});
   table.add({15, "bpf_get_current_uid_gid", uid_gid, {}});
+  table.add({173, "bpf_get_func_ip", func_ip, {A::kCtx}});
   table.add({16, "bpf_get_current_comm", current_comm, {A::kMemUninit, A::kSize}});
   for (u32 id : {4u, 113u}) {
     table.add({id,

@@ -25,7 +25,11 @@ int collect(enum libbpf_print_level level, const char* format, va_list args) {
 
 class Objects : public testing::Test {
  protected:
-  Objects() : half(kernel) {
+  static btf::KernelVersion version() {
+    const char* text = std::getenv("USCX_TEST_KERNEL");
+    return text ? btf::parse_version(text).value() : btf::kDefaultVersion;
+  }
+  Objects() : kernel(version()), half(kernel) {
     kernel.register_missing_kfuncs();
     libbpf_text.clear();
     libbpf_set_print(collect);
