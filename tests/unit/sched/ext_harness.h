@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Schedulers made of hand-written instructions, for tests that need no loader.
+#pragma once
+
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bpf/bpf.h"
+#include "btf/btf.h"
+#include "core_harness.h"
+#include "sched/ext/internal.h"
+
+namespace uscx::sched::testing {
+
+inline bpf::Insn mov64(u8 dst, s32 imm) {
+  return {0xb7, static_cast<u8>(dst & 15), 0, 0, imm};
+}
+inline bpf::Insn add64(u8 dst, s32 imm) {
+  return {0x07, static_cast<u8>(dst & 15), 0, 0, imm};
+}
+inline bpf::Insn jne(u8 dst, s32 imm, s16 off) {
+  return {0x55, static_cast<u8>(dst & 15), 0, off, imm};
+}
+inline bpf::Insn exit_insn() {
+  return {0x95, 0, 0, 0, 0};
+}
+
+/// return `value`, after `loops` rounds of two instructions.
+inline std::vector<bpf::Insn> returning(s32 value, s32 loops = 1) {
+  return {mov64(1, loops), add64(1, -1), jne(1, 0, -2), mov64(0, value), exit_insn()};
+}
+
+class ExtTest : public CoreTest {
+ protected:
+  bpf::StructOpsType& ops_type() { return *k().bpf().struct_ops_types().front(); }
+  ext::Ext::Impl& ext() { return k().ext().impl(); }
+
+  /// A table with a name and nothing else.
+  std::shared_ptr<bpf::StructOpsTable> make_table(const std::string& name) {
+    const btf::Btf& btf = k().bpf().vmlinux();
+    const u32 type = *btf.find_composite("sched_ext_ops");
+    auto table = std::make_shared<bpf::StructOpsTable>();
+    table->map_id = ++next_map_id_;
+    table->data.resize(*btf.size_of(type));
+    table->programs.resize(btf.members(type).size());
+    std::memcpy(table->data.data() + field("name").byte_offset(), name.data(), name.size());
+    return table;
+  }
+  btf::Member field(const char* member) {
+    const btf::Btf& btf = k().bpf().vmlinux();
+    const u32 type = *btf.find_composite("sched_ext_ops");
+    return btf.members(type)[*btf.member_index(type, member)];
+  }
+  template <class T>
+  void set(bpf::StructOpsTable& table, const char* member, T value) {
+    std::memcpy(table.data.data() + field(member).byte_offset(), &value, sizeof(value));
+  }
+  void set_op(bpf::StructOpsTable& table, const char* member, std::vector<bpf::Insn> insns,
+              bool sleepable = false) {
+    const btf::Btf& btf = k().bpf().vmlinux();
+    const u32 type = *btf.find_composite("sched_ext_ops");
+    auto prog = std::make_shared<bpf::Program>();
+    prog->id = ++next_map_id_;
+    prog->name = member;
+    prog->type = 27;  // BPF_PROG_TYPE_STRUCT_OPS
+    prog->sleepable = sleepable;
+    prog->struct_ops = &ops_type();
+    prog->member_index = *btf.member_index(type, member);
+    prog->member_name = member;
+    prog->insns = std::move(insns);
+    prog->subprogram_starts = {0};
+    prog->struct_ops_map_id = table.map_id;
+    table.programs[prog->member_index] = prog;
+  }
+
+  /// Runs `call` as a system call of a task of its own, until it returns.
+  void on_fiber(std::function<void()> call) {
+    bool done = false;
+    spawn("loader", steps({Step::system_call([&](Task&) {
+            call();
+            done = true;
+          })}));
+    for (int ms = 0; ms < 5000 && !done; ++ms) run_for(Nanos::from_ms(1));
+    ASSERT_TRUE(done);
+  }
+  int reg(std::shared_ptr<bpf::StructOpsTable> table) {
+    int ret = -1;
+    on_fiber([&] { ret = ops_type().reg(table); });
+    return ret;
+  }
+  void unreg(const std::shared_ptr<bpf::StructOpsTable>& table) {
+    on_fiber([&] { ops_type().unreg(table); });
+  }
+
+ private:
+  u32 next_map_id_ = 0;
+};
+
+}  // namespace uscx::sched::testing
