@@ -3,8 +3,20 @@
 
 #include <CLI/CLI.hpp>
 #include <exception>
+#include <string>
 
 #include "cli/run_command.h"
+
+namespace {
+
+bool is_verb(const CLI::App& app, const std::string& name) {
+  for (const CLI::App* verb : app.get_subcommands({})) {
+    if (verb->check_name(name)) return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   constexpr int kBadUsage = 1;
@@ -21,6 +33,14 @@ int main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {
     return app.exit(done);  // --help, --version
+  } catch (const CLI::RequiredError& missing) {
+    // CLI11 says that a verb is missing where there is a wrong one, too.
+    if (argc > 1 && argv[1][0] != '-' && !is_verb(app, argv[1])) {
+      fmt::print(stderr, "uscx: no verb '{}'; see 'uscx --help'\n", argv[1]);
+    } else {
+      fmt::print(stderr, "uscx: {}; see 'uscx --help'\n", missing.what());
+    }
+    return kBadUsage;
   } catch (const CLI::ParseError& bad) {
     fmt::print(stderr, "uscx: {}; see 'uscx --help'\n", bad.what());
     return kBadUsage;
