@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The scheduling point: which task of ours runs next, asking ops.dispatch() where there is none.
+#include "base/bitmap.h"
 #include "bpf/window.h"
 #include "sched/ext/queue.h"
 
@@ -114,13 +115,23 @@ void release_cpu(Sched& sch, Rq& rq, Task& next) {
   rq.scx.cpu_released = true;
 }
 
-/// SCX_KICK_WAIT: this CPU promised not to go on before others went through a scheduling point.
-/// Linux spins with interrupts on; here the CPU is charged for what it waits in steps.
-void start_kick_sync_wait(Rq& rq) {
+/// SCX_KICK_WAIT: this CPU promised not to go on before the kicked ones went through a scheduling
+/// point. Linux spins, with interrupts on. Here one context runs at a time and cannot spin; but
+/// each of them reschedules when the interrupt that was sent to it arrives, so that is what is
+/// waited for.
+void wait_for_kicked(Rq& rq) {
   if (!rq.scx.kick_sync_pending) return;
   rq.scx.kick_sync_pending = false;
   ExtRq& ext = ext_rq(rq);
-  std::fill(ext.cpus_to_sync.words.begin(), ext.cpus_to_sync.words.end(), 0);
+  Kernel& kernel = ext.kernel;
+  bool waits = false;
+  const u32 nr = kernel.nr_cpus();
+  for (u32 i = 0; (i = bitmap::next(ext.cpus_to_sync.words.data(), nr, i)) < nr; ++i) {
+    const auto cpu = static_cast<CpuId>(i);
+    ext.cpus_to_sync.clear(cpu);
+    if (cpu != rq.id && kernel.rq(cpu).scx.kick_sync == ext.kick_syncs[i]) waits = true;
+  }
+  if (waits) kernel.machine().charge(rq.id, Nanos{kernel.machine().costs().ipi_ns});
 }
 
 }  // namespace
@@ -136,7 +147,7 @@ SchedClass::Pick pick_task(Rq& rq, Task& prev) {
   if (rq.next_klass == nullptr || rq.next_klass->rank() > klass.rank()) rq.next_klass = &klass;
   const Verdict verdict = dispatch_one(*root, rq, prev);
   run_deferred_after_dispatch(rq);
-  start_kick_sync_wait(rq);
+  wait_for_kicked(rq);
   // The lock was dropped: what came of a higher class meanwhile goes first.
   if (rq.next_klass->rank() > klass.rank()) return {.task = nullptr, .retry = true};
 
