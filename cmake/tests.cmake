@@ -26,5 +26,8 @@ uscx_unit_tests(machine uscx_machine)
 uscx_unit_tests(workload uscx_workload uscx_machine)
 uscx_unit_tests(observe uscx_observe uscx_machine)
 uscx_unit_tests(cli uscx_cli)
+target_compile_definitions(test_cli PRIVATE
+  USCX_TEST_SCHEDULER="${CMAKE_BINARY_DIR}/examples/fifo.bpf.o")
+add_dependencies(test_cli examples)
 include(${CMAKE_SOURCE_DIR}/cmake/fuzz.cmake)
 include(${CMAKE_SOURCE_DIR}/cmake/more_tests.cmake OPTIONAL)

@@ -78,33 +78,41 @@ void Session::note_exit(s32 kind) {
 
 void Session::measure() {
   constexpr Nanos kPoll = Nanos::from_s(1);  // loaders print their statistics every second
-  machine_.timer_start(end_, kernel_.now() + plan_.duration, kernel_.cpu());
-  for (Nanos left = plan_.duration; left.ns > 0;) {
-    const Nanos step = std::min(left, kPoll);
-    kernel_.sleep_ns(step);
-    left -= step;
+  const Nanos end = kernel_.now() + plan_.duration;
+  machine_.timer_start(end_, end, kernel_.cpu());
+  while (kernel_.now() < end) kernel_.sleep_ns(std::min(end - kernel_.now(), kPoll));
+}
+
+void Session::read_variables() {
+  for (const std::string& name : plan_.options.wanted) {
+    auto value = loader_.read(name);
+    if (!value) {
+      load_error_ = LoadError{LoadError::Kind::kInput, value.error().message};
+      return;
+    }
+    variables_.emplace_back(name, std::move(*value));
   }
 }
 
 void Session::loader_main() {
-  auto up = loader_.open(plan_.options.scheduler, plan_.settings);
+  auto up = loader_.open(plan_.options.scheduler, plan_.settings, plan_.options.wanted);
   if (up) up = loader_.load();
   if (up) up = loader_.attach();
   if (!up) {
     load_error_ = up.error();
   } else {
-    attached_ = true;
     metrics_.begin(kernel_.now());
     measure();
   }
   loader_.detach();
+  if (!load_error_) read_variables();
+  loader_.close();
   kernel_.bpf().reap_closed_fds();
   workload_.stop();
   done_ = true;
 }
 
-std::expected<observe::RunReport, LoadError> Session::run() {
-  const auto started = std::chrono::steady_clock::now();
+std::expected<void, LoadError> Session::start() {
   if (const auto r = workload_.start(kernel_); !r) {
     return std::unexpected(LoadError{LoadError::Kind::kInput, r.error().message});
   }
@@ -118,14 +126,31 @@ std::expected<observe::RunReport, LoadError> Session::run() {
   constexpr u64 kProgressEvents = 20'000;
   machine_.set_progress(kProgressEvents,
                         [this] { progress_.update(machine_.now(), machine_.events()); });
-  const auto ended = machine_.run_until([this] { return done_; });
-  progress_.clear();
-  if (!ended) return std::unexpected(LoadError{LoadError::Kind::kInput, ended.error().message});
-  if (load_error_ && load_error_->kind == LoadError::Kind::kInput)
-    return std::unexpected(*load_error_);
+  return {};
+}
+
+std::expected<bool, LoadError> Session::advance(Nanos deadline) {
+  const auto started = std::chrono::steady_clock::now();
+  user_half_.activate();
+  const auto ended = machine_.run_until([this] { return done_; }, deadline);
   const auto wall = std::chrono::steady_clock::now() - started;
-  return report(
-      static_cast<u64>(std::chrono::duration_cast<std::chrono::nanoseconds>(wall).count()));
+  wall_ns_ += static_cast<u64>(std::chrono::duration_cast<std::chrono::nanoseconds>(wall).count());
+  if (!ended) return std::unexpected(LoadError{LoadError::Kind::kInput, ended.error().message});
+  return done_;
+}
+
+std::expected<observe::RunReport, LoadError> Session::finish() {
+  progress_.clear();
+  if (load_error_ && load_error_->kind == LoadError::Kind::kInput) {
+    return std::unexpected(*load_error_);
+  }
+  return report();
+}
+
+std::expected<observe::RunReport, LoadError> Session::run() {
+  if (const auto r = start(); !r) return std::unexpected(r.error());
+  if (const auto r = advance(Nanos::max()); !r) return std::unexpected(r.error());
+  return finish();
 }
 
 void Session::add_exit(observe::RunReport& r) {
@@ -138,7 +163,8 @@ void Session::add_exit(observe::RunReport& r) {
   if (r.outcome == observe::Outcome::kStall) r.stall = stall_;
 }
 
-observe::RunReport Session::report(u64 wall_ns) {
+observe::RunReport Session::report() {
+  kernel_.activate();
   observe::RunReport r;
   r.file = plan_.options.scheduler;
   r.scheduler = loader_.ops_name().empty() ? r.file : loader_.ops_name();
@@ -148,7 +174,7 @@ observe::RunReport Session::report(u64 wall_ns) {
   r.seed = plan_.options.seed;
   r.replay = replay_command(plan_.options);
   r.verbose = plan_.options.verbose;
-  r.wall_ns = wall_ns;
+  r.wall_ns = wall_ns_;
   r.events = machine_.events();
   r.unserved = kernel_.bpf().unserved();
   r.faults_to_zero = kernel_.bpf().faults_to_zero();
@@ -160,6 +186,7 @@ observe::RunReport Session::report(u64 wall_ns) {
   r.metrics = &metrics_;
   r.virtual_ns = metrics_.duration_ns();
   r.fingerprint = fingerprint_.value();
+  r.variables = variables_;
   r.scx_events = kernel_.ext().events();
   add_exit(r);
   return r;

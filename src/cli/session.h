@@ -4,6 +4,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "cli/loader.h"
 #include "cli/progress.h"
@@ -31,12 +33,21 @@ class Session {
   /// is a report.
   std::expected<observe::RunReport, LoadError> run();
 
+  /// The same in parts, for several sessions in one process: start() once, advance() until it is
+  /// true, finish().
+  std::expected<void, LoadError> start();
+  /// Simulates up to `deadline`; true where the run is over.
+  std::expected<bool, LoadError> advance(Nanos deadline);
+  std::expected<observe::RunReport, LoadError> finish();
+  Nanos now() const { return machine_.now(); }
+
  private:
   void loader_main();
   /// Sleeps through the duration, and stops counting at its end.
   void measure();
+  void read_variables();
   void note_exit(s32 kind);
-  observe::RunReport report(u64 wall_ns);
+  observe::RunReport report();
   void add_exit(observe::RunReport& report);
 
   const RunPlan& plan_;
@@ -52,6 +63,7 @@ class Session {
   Progress progress_;
   Loader loader_;
   std::optional<LoadError> load_error_;
+  std::vector<std::pair<std::string, std::string>> variables_;  // --get
   std::optional<observe::StallReport> stall_;
   /// Ends the measurement on time, whenever the loader itself gets a CPU.
   struct EndOfMeasurement final : sched::Timer {
@@ -60,7 +72,7 @@ class Session {
     observe::Metrics& metrics;
   };
   EndOfMeasurement end_{metrics_};
-  bool attached_ = false;
+  u64 wall_ns_ = 0;
   bool done_ = false;
 };
 

@@ -14,7 +14,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/assert.h"
 #include "bpf/user_memory.h"
 #include "sched/ext/ext.h"
 
@@ -38,7 +37,6 @@ std::string kernel_config(const sched::Kernel& kernel) {
 }  // namespace
 
 UserHalf::UserHalf(sched::Kernel& kernel) : kernel_(kernel) {
-  USCX_ASSERT(g_user_half == nullptr);
   const auto& version = kernel.config().version;
   release_ = fmt::format("{}.{}.0", version.major, version.minor);
   const auto btf = kernel.bpf().vmlinux_bytes();
@@ -105,7 +103,8 @@ long serve(long number, const long (&args)[6]) {
     if (number == SYS_bpf) {
       bpf::OwnMemory memory;
       return g_user_half->kernel().bpf().syscall(
-          static_cast<u32>(args[0]), static_cast<u64>(args[1]), static_cast<u32>(args[2]), memory);
+          static_cast<u32>(args[0]), static_cast<u64>(args[1]), static_cast<u32>(args[2]), memory,
+          static_cast<u64>(args[3]), static_cast<u32>(args[4]));
     }
     if (number == SYS_perf_event_open) {
       // libbpf attaches kprobes and tracepoints through it; there are none here yet.

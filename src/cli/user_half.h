@@ -10,12 +10,14 @@
 
 namespace uscx::cli {
 
-/// While it lives, bpf(2) of this process goes to `kernel`'s front door, and the files that libbpf
-/// reads (/sys/kernel/btf/vmlinux, the kernel's config, the list of CPUs) and uname(2) tell of that
-/// kernel and its machine. At most one at a time.
+/// While it is the active one, bpf(2) of this process goes to `kernel`'s front door, and the files
+/// that libbpf reads (/sys/kernel/btf/vmlinux, the kernel's config, the list of CPUs) and uname(2)
+/// tell of that kernel and its machine. Made active by its constructor; of several, whoever runs
+/// activates its own first.
 class UserHalf {
  public:
   explicit UserHalf(sched::Kernel& kernel);
+  void activate();
   ~UserHalf();
   UserHalf(const UserHalf&) = delete;
   UserHalf& operator=(const UserHalf&) = delete;

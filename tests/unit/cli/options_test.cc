@@ -51,7 +51,9 @@ TEST(Setting, RefusesWhatIsNeither) {
 }
 
 TEST(Replay, QuotesWhatAShellWouldTouch) {
-  RunOptions o{.scheduler = "my sched.bpf.o", .settings = {"arr[4]"}};
+  RunOptions o;
+  o.scheduler = "my sched.bpf.o";
+  o.settings = {"arr[4]"};
   EXPECT_EQ(replay_command(o),
             "uscx run 'my sched.bpf.o' --machine 1n2l4c2t --workload spin-sleep --duration 2s "
             "--seed 1 --kernel 7.3 --set 'arr[4]'");
