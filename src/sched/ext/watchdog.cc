@@ -21,6 +21,17 @@ void arm(Ext::Impl& ext) {
   kernel.machine().timer_start(*ext.watchdog_timer, kernel.now() + Nanos{delay_ns}, kernel.cpu());
 }
 
+/// Ejects the scheduler under which the watchdog's own thread did not get to run. Linux: scx_tick.
+void check_watchdog(Ext::Impl& ext) {
+  Kernel& kernel = ext.kernel;
+  Sched& root = *ext.root;
+  const u64 last_check = ext.watchdog_timestamp;
+  if (!time_after(kernel.jiffies(), last_check + root.watchdog_timeout)) return;
+  const u64 ms = jiffies_to_ms(kernel, kernel.jiffies() - last_check);
+  exit_sched(root, abi::SCX_EXIT_ERROR_STALL, 0, "watchdog failed to check in for {}.{:03}s",
+             ms / 1000, ms % 1000);
+}
+
 /// Linux: check_rq_for_timeouts.
 bool check_rq(Ext::Impl& ext, Rq& rq) {
   Kernel& kernel = ext.kernel;
@@ -58,6 +69,16 @@ void watchdog_workfn(Ext::Impl& ext) {
   if (ext.watchdog_interval != kNever) arm(ext);
 }
 
+/// Queues the check. Where it has not run when the timeout is over and every CPU idles, there is no
+/// tick to notice; Linux has some CPU that ticks sooner or later, here the timer stands in for it.
+void watchdog_timer_fn(Ext::Impl& ext) {
+  if (ext.root == nullptr) return;
+  if (!std::exchange(ext.watchdog_queued, true))
+    ext.watchdog->queue([&ext] { watchdog_workfn(ext); });
+  if (ext.enabled) check_watchdog(ext);
+  arm(ext);
+}
+
 }  // namespace
 
 void refresh_watchdog(Ext::Impl& ext) {
@@ -71,23 +92,14 @@ void refresh_watchdog(Ext::Impl& ext) {
   ext.watchdog_interval = std::max<u64>(ext.root->watchdog_timeout / 2, 1);
   if (!ext.watchdog) {
     ext.watchdog = std::make_unique<Worker>(kernel, "kworker/u8:0", 0);
-    ext.watchdog_timer = std::make_unique<FnTimer>([&ext] {
-      if (std::exchange(ext.watchdog_queued, true)) return;
-      ext.watchdog->queue([&ext] { watchdog_workfn(ext); });
-    });
+    ext.watchdog_timer = std::make_unique<FnTimer>([&ext] { watchdog_timer_fn(ext); });
   }
   arm(ext);
 }
 
 void Ext::tick(Rq&) {
   if (!impl_->enabled || impl_->root == nullptr) return;
-  Kernel& kernel = impl_->kernel;
-  Sched& root = *impl_->root;
-  const u64 last_check = impl_->watchdog_timestamp;
-  if (!time_after(kernel.jiffies(), last_check + root.watchdog_timeout)) return;
-  const u64 ms = jiffies_to_ms(kernel, kernel.jiffies() - last_check);
-  exit_sched(root, abi::SCX_EXIT_ERROR_STALL, 0, "watchdog failed to check in for {}.{:03}s",
-             ms / 1000, ms % 1000);
+  check_watchdog(*impl_);
 }
 
 }  // namespace uscx::sched::ext
