@@ -44,6 +44,22 @@ std::expected<void, LoadError> refused(std::string message) {
   return std::unexpected(LoadError{LoadError::Kind::kRefused, std::move(message)});
 }
 
+/// What an errno of libbpf's, its own ones included, means.
+std::string error_text(int err) {
+  std::array<char, 128> text{};
+  libbpf_strerror(err, text.data(), text.size());
+  return text.data();
+}
+
+/// `text` for a terminal: a broken object's names may have anything in them.
+std::string printable(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return out;
+}
+
 /// The line of the log that says why: the last of the verifier's before its statistics, else the
 /// first of libbpf's warnings.
 std::string telling_line(std::string_view log) {
@@ -59,10 +75,11 @@ std::string telling_line(std::string_view log) {
       in_verifier_log = false;
     else if (in_verifier_log && !line.empty() && !line.starts_with("processed "))
       verdict = line;
-    else if (!in_verifier_log && first_warning.empty() && line.starts_with("libbpf: "))
+    else if (!in_verifier_log && first_warning.empty() && line.starts_with("libbpf: ") &&
+             !line.starts_with("libbpf: elf: skipping "))
       first_warning = line;
   }
-  return std::string(verdict.empty() ? first_warning : verdict);
+  return printable(verdict.empty() ? first_warning : verdict);
 }
 
 /// The value of enumerator `name` in the kernel's BTF, searched in all enums as the kernel's header
@@ -111,7 +128,7 @@ Loader::Loader() {
 }
 
 Loader::~Loader() {
-  detach();
+  close();
   libbpf_set_print(nullptr);
 }
 
@@ -121,7 +138,7 @@ const std::string& Loader::log() const {
 
 std::string Loader::refusal(const char* what, int err) const {
   const std::string line = telling_line(g_libbpf_log);
-  return fmt::format("{}: {}{}", what, std::strerror(err), line.empty() ? "" : ": " + line);
+  return fmt::format("{}: {}{}", what, error_text(err), line.empty() ? "" : ": " + line);
 }
 
 namespace {
@@ -153,16 +170,24 @@ std::expected<void, LoadError> check_file(const std::string& path) {
 }  // namespace
 
 std::expected<void, LoadError> Loader::open(const std::string& path,
-                                            const std::vector<VariableSetting>& settings) {
+                                            const std::vector<VariableSetting>& settings,
+                                            const std::vector<std::string>& wanted) {
   if (auto r = check_file(path); !r) return r;
   object_ = bpf_object__open_file(path.c_str(), nullptr);
   if (!object_) {
     const int err = errno;
-    return input_error(fmt::format("{}: libbpf cannot open it: {}", path, refusal("open", err)));
+    return input_error(refusal(fmt::format("{}: libbpf cannot open it", path).c_str(), err));
   }
   if (auto r = find_struct_ops(path); !r) return r;
-  if (auto r = prepare_variables(); !r) return r;
-  if (auto r = apply_settings(object_, settings); !r) return input_error(r.error().message);
+  const std::unique_ptr<::btf, decltype(&btf__free)> kernel(btf__load_vmlinux_btf(), btf__free);
+  if (!kernel) return refused("the kernel's BTF cannot be read");
+  if (auto r = prepare_variables(kernel.get()); !r) return r;
+  if (auto r = apply_settings(object_, settings, kernel.get()); !r)
+    return input_error(r.error().message);
+  read_ops_name();
+  for (const std::string& name : wanted) {
+    if (auto r = check_readable(object_, name); !r) return input_error(r.error().message);
+  }
   return {};
 }
 
@@ -183,25 +208,25 @@ std::expected<void, LoadError> Loader::find_struct_ops(const std::string& path) 
     return input_error(fmt::format("{}: no scheduler in it (no struct sched_ext_ops)", path));
   if (found > 1)
     return input_error(fmt::format("{}: {} schedulers in it; one is wanted", path, found));
+  return {};
+}
+
+void Loader::read_ops_name() {
   std::size_t size = 0;
   const auto* ops = static_cast<const char*>(bpf_map__initial_value(ops_map_, &size));
   const auto name = find_ops_member(object_, ops_map_, "name");
   if (ops && name && name->offset + u64{name->size} <= size) {
     ops_name_.assign(ops + name->offset, strnlen(ops + name->offset, name->size));
   }
-  return {};
 }
 
-std::expected<void, LoadError> Loader::prepare_variables() {
-  ::btf* kernel = btf__load_vmlinux_btf();
-  if (!kernel) return refused("the kernel's BTF cannot be read");
+std::expected<void, LoadError> Loader::prepare_variables(const ::btf* kernel) {
   OrError<bool> result = true;
   for (const std::string& name : variables_with_prefix(object_, "__SCX_")) {
     u64 value = 0;  // an enumerator that this kernel does not have reads as 0
     find_enumerator(kernel, name.substr(2), &value);
     if (result = set_integer_if_present(object_, name, value); !result) break;
   }
-  btf__free(kernel);
   if (!result) return input_error(result.error().message);
 
   // Refuse to start on a machine whose CPUs changed meanwhile, as SCX_OPS_OPEN() does.
@@ -245,7 +270,7 @@ std::expected<void, LoadError> Loader::load() {
       continue;
     if (const int err = bpf_program__assoc_struct_ops(prog, ops_map_, nullptr); err) {
       return refused(fmt::format("program {} cannot be associated with the scheduler: {}",
-                                 bpf_program__name(prog), std::strerror(-err)));
+                                 bpf_program__name(prog), error_text(-err)));
     }
   }
   return {};
@@ -273,6 +298,14 @@ void Loader::detach() {
   // The scheduler first, as loaders do.
   for (auto it = links_.rbegin(); it != links_.rend(); ++it) bpf_link__destroy(*it);
   links_.clear();
+}
+
+OrError<std::string> Loader::read(const std::string& path) const {
+  return read_variable(object_, path);
+}
+
+void Loader::close() {
+  detach();
   if (object_) bpf_object__close(object_);
   object_ = nullptr;
 }

@@ -12,6 +12,7 @@
 struct bpf_link;
 struct bpf_map;
 struct bpf_object;
+struct btf;
 
 namespace uscx::cli {
 
@@ -20,6 +21,7 @@ struct LoadError {
   enum class Kind : unsigned char {
     kInput,    // the command line or the file: exit status 1
     kRefused,  // the kernel (or libbpf, for want of something in the kernel) said no: status 2
+    kStuck,    // the simulation cannot go on, nor be taken down: status 1
   };
   Kind kind;
   std::string message;
@@ -34,16 +36,22 @@ class Loader {
   Loader& operator=(const Loader&) = delete;
 
   /// Opens the object and does what SCX_OPS_OPEN() and the loaders' main() do: enum values of the
-  /// kernel into the __SCX_* variables, the hotplug sequence, `--set`.
+  /// kernel into the __SCX_* variables, the hotplug sequence, `--set`. `wanted` are variables that
+  /// will be read: refused here where there is no such one.
   std::expected<void, LoadError> open(const std::string& path,
-                                      const std::vector<VariableSetting>& settings);
+                                      const std::vector<VariableSetting>& settings,
+                                      const std::vector<std::string>& wanted);
   /// Loads it; on a refusal the message is libbpf's or the verifier's last line.
   std::expected<void, LoadError> load();
   /// Attaches other programs, then the scheduler. Success as in Linux even where enabling failed:
   /// the kernel's exit record tells.
   std::expected<void, LoadError> attach();
-  /// Closes the scheduler's link and everything else.
+  /// Destroys the links. On return ops.exit() has run; the maps live on.
   void detach();
+  /// A variable of the loaded object, as JSON.
+  OrError<std::string> read(const std::string& path) const;
+  /// Detaches, and closes everything else.
+  void close();
 
   /// The ops' name member; empty before open().
   const std::string& ops_name() const { return ops_name_; }
@@ -52,7 +60,8 @@ class Loader {
 
  private:
   std::expected<void, LoadError> find_struct_ops(const std::string& path);
-  std::expected<void, LoadError> prepare_variables();
+  void read_ops_name();
+  std::expected<void, LoadError> prepare_variables(const ::btf* kernel);
   std::string refusal(const char* what, int err) const;
 
   bpf_object* object_ = nullptr;

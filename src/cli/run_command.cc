@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -39,7 +40,12 @@ int run(const RunOptions& options) {
 
   Session session(*plan, std::move(*machine), std::move(*workload));
   const auto report = session.run();
-  if (!report) return fail_with(report.error().message);
+  if (!report) {
+    fail_with(report.error().message);
+    // Tasks are in the middle of system calls: the simulation cannot be taken down.
+    if (report.error().kind == LoadError::Kind::kStuck) std::_Exit(kBadUsage);
+    return kBadUsage;
+  }
   if (options.json_path != "-") std::fputs(observe::format_text(*report).c_str(), stdout);
   if (!options.json_path.empty() && !write_file(options.json_path, observe::format_json(*report))) {
     return fail_with(
@@ -55,6 +61,8 @@ constexpr const char* kExamples = R"(Examples:
   uscx run build/examples/fifo.bpf.o
   uscx run scx_simple.bpf.o --machine 2n4l8c2t --workload schbench --duration 10s
   uscx run scx_central.bpf.o --machine 1n1l4c1t --set nr_cpu_ids=4 --set 'cpu_gimme_task[4]' --set 'cpu_started_at[4]'
+  uscx run scx_simple.bpf.o --set simple_ops.timeout_ms=1000 --set 'simple_ops.flags=SCX_OPS_ENQ_LAST|SCX_OPS_ENQ_EXITING'
+  uscx run mine.bpf.o --set limit=8 --get nr_dispatched --get uei.msg
   uscx run mine.bpf.o --workload mine.json --seed 7 --printk --dmesg --json out.json
 
 Exit status: 0 ran to the end, 1 bad usage or input, 2 refused at load,
@@ -82,7 +90,12 @@ void add_run_command(CLI::App& app, int* status) {
   verb->add_option("--kernel", o->kernel, "Kernel version to be: 7.2 or 7.3")
       ->capture_default_str();
   verb->add_option("--set", o->settings,
-                   "Set a variable before load: name=value; name[N] resizes an array")
+                   "Set a variable, or a member of the ops (ops.flags=...), before load: "
+                   "name=value; name[N] resizes an array")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  verb->add_option("--get", o->wanted,
+                   "Report a variable's value after the run: name, or a path as a.b[2]")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   verb->add_option("--json", o->json_path,

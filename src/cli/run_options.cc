@@ -77,7 +77,8 @@ OrError<RunPlan> plan_run(RunOptions options) {
   if (!version) return std::unexpected(version.error());
   if (btf::builtin_btf(*version).empty()) {
     std::string known;
-    for (const btf::KernelVersion v : btf::known_versions()) known += fmt::format(" {}", v.to_string());
+    for (const btf::KernelVersion v : btf::known_versions())
+      known += fmt::format(" {}", v.to_string());
     return error(fmt::format("kernel {}: no such profile; there are{}", options.kernel, known));
   }
   RunPlan plan{
@@ -96,6 +97,7 @@ std::string replay_command(const RunOptions& o) {
                   quoted(o.scheduler), quoted(o.machine), quoted(o.workload), quoted(o.duration),
                   o.seed, quoted(o.kernel));
   for (const std::string& s : o.settings) out += fmt::format(" --set {}", quoted(s));
+  for (const std::string& s : o.wanted) out += fmt::format(" --get {}", quoted(s));
   return out;
 }
 

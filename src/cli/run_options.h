@@ -21,6 +21,7 @@ struct RunOptions {
   u64 seed = 1;
   std::string kernel = "7.3";
   std::vector<std::string> settings;
+  std::vector<std::string> wanted;  // --get
   std::string json_path;
   bool printk = false;
   bool dmesg = false;

@@ -47,11 +47,15 @@ UserHalf::UserHalf(sched::Kernel& kernel) : kernel_(kernel) {
   files_.push_back({"/boot/config-" + release_, kernel_config(kernel)});
   files_.push_back(
       {"/sys/kernel/sched_ext/hotplug_seq", fmt::format("{}\n", kernel.ext().hotplug_seq())});
-  g_user_half = this;
+  activate();
 }
 
 UserHalf::~UserHalf() {
-  g_user_half = nullptr;
+  if (g_user_half == this) g_user_half = nullptr;
+}
+
+void UserHalf::activate() {
+  g_user_half = this;
 }
 
 const UserHalf::File* UserHalf::find(const char* path) const {

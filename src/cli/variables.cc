@@ -10,178 +10,11 @@
 #include <cstring>
 #include <optional>
 
-#include "base/types.h"
+#include "cli/variable_path.h"
 
 namespace uscx::cli {
 
 namespace {
-
-/// A variable of a data section, or a part of one.
-struct Place {
-  bpf_map* map = nullptr;
-  u32 section_id = 0;
-  u32 offset = 0;
-  u32 type_id = 0;
-  u32 size = 0;
-  bool last_in_section = false;
-  // Where the part is a bitfield.
-  u32 bit_offset = 0;
-  u32 bit_size = 0;
-};
-
-const char* type_name(const ::btf* types, u32 id) {
-  const btf_type* t = btf__type_by_id(types, id);
-  const char* name = t ? btf__name_by_offset(types, t->name_off) : nullptr;
-  return name ? name : "";
-}
-
-bpf_map* map_of_section(const bpf_object* object, const char* section) {
-  bpf_map* map;
-  bpf_object__for_each_map(map, object) {
-    const char* name = bpf_map__name(map);
-    if (!bpf_map__is_internal(map) || !name) continue;
-    // libbpf names the map of ".data.x" so; plain sections get the object's name as a prefix.
-    const std::size_t n = std::strlen(name), s = std::strlen(section);
-    if (std::strcmp(name, section) == 0) return map;
-    if (n > s && std::strcmp(name + n - s, section) == 0 && name[0] != '.') return map;
-  }
-  return nullptr;
-}
-
-/// Calls `fn(place, name)` for every variable of a data section that has a map.
-template <class Fn>
-void for_each_variable(const bpf_object* object, Fn fn) {
-  const ::btf* types = bpf_object__btf(object);
-  if (!types) return;
-  const u32 count = btf__type_cnt(types);
-  for (u32 id = 1; id < count; ++id) {
-    const btf_type* section = btf__type_by_id(types, id);
-    if (!btf_is_datasec(section)) continue;
-    bpf_map* map = map_of_section(object, type_name(types, id));
-    if (!map) continue;
-    const btf_var_secinfo* info = btf_var_secinfos(section);
-    const u32 n = btf_vlen(section);
-    for (u32 i = 0; i < n; ++i) {
-      const btf_type* var = btf__type_by_id(types, info[i].type);
-      if (!var || !btf_is_var(var)) continue;
-      Place place{.map = map,
-                  .section_id = id,
-                  .offset = info[i].offset,
-                  .type_id = var->type,
-                  .size = info[i].size};
-      place.last_in_section = i + 1 == n;
-      fn(place, btf__name_by_offset(types, var->name_off));
-    }
-  }
-}
-
-std::optional<Place> find_variable(const bpf_object* object, std::string_view name) {
-  std::optional<Place> found;
-  for_each_variable(object, [&](const Place& place, const char* var) {
-    if (name == var) found = place;
-  });
-  return found;
-}
-
-u32 edit_distance(std::string_view a, std::string_view b) {
-  std::vector<u32> row(b.size() + 1);
-  for (u32 j = 0; j <= b.size(); ++j) row[j] = j;
-  for (u32 i = 1; i <= a.size(); ++i) {
-    u32 diagonal = row[0];
-    row[0] = i;
-    for (u32 j = 1; j <= b.size(); ++j) {
-      const u32 above = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
-std::string no_such_variable(const bpf_object* object, std::string_view name) {
-  std::string best;
-  u32 best_distance = 4;
-  for_each_variable(object, [&](const Place&, const char* var) {
-    const u32 d = edit_distance(name, var);
-    if (d < best_distance) {
-      best_distance = d;
-      best = var;
-    }
-  });
-  std::string text = fmt::format("--set {}: the scheduler has no such variable", name);
-  if (!best.empty()) text += fmt::format("; did you mean {}?", best);
-  return text;
-}
-
-const btf_type* skip_modifiers(const ::btf* types, u32* id) {
-  const btf_type* t = btf__type_by_id(types, *id);
-  while (t && (btf_is_mod(t) || btf_is_typedef(t))) {
-    *id = t->type;
-    t = btf__type_by_id(types, *id);
-  }
-  return t;
-}
-
-/// One step of a path: ".member" or "[index]".
-OrError<void> descend(const ::btf* types, Place& place, std::string_view step,
-                      std::string_view whole) {
-  u32 id = place.type_id;
-  const btf_type* t = skip_modifiers(types, &id);
-  if (step.starts_with("[")) {
-    u64 index = 0;
-    const auto end = step.data() + step.size() - 1;
-    if (std::from_chars(step.data() + 1, end, index).ptr != end) {
-      return error(fmt::format("--set {}: '{}' is not an index", whole, step));
-    }
-    if (!t || !btf_is_array(t))
-      return error(fmt::format("--set {}: not an array before '{}'", whole, step));
-    const struct btf_array* array = btf_array(t);
-    const auto element = btf__resolve_size(types, array->type);
-    // An array with as many elements as its section gave it may be longer than its type says.
-    const u64 count =
-        element > 0 ? std::max<u64>(array->nelems, place.size / static_cast<u64>(element)) : 0;
-    if (element <= 0 || index >= count) {
-      return error(
-          fmt::format("--set {}: index {} is outside of {} elements", whole, index, count));
-    }
-    place.offset += static_cast<u32>(index * static_cast<u64>(element));
-    place.type_id = array->type;
-    place.size = static_cast<u32>(element);
-    return {};
-  }
-  if (!t || !btf_is_composite(t))
-    return error(fmt::format("--set {}: not a struct before '{}'", whole, step));
-  const btf_member* members = btf_members(t);
-  for (u32 i = 0; i < btf_vlen(t); ++i) {
-    if (step.substr(1) != btf__name_by_offset(types, members[i].name_off)) continue;
-    const u32 bits = btf_member_bit_offset(t, i);
-    place.offset += bits / 8;
-    place.bit_offset = bits % 8;
-    place.bit_size = btf_member_bitfield_size(t, i);
-    place.type_id = members[i].type;
-    place.size = static_cast<u32>(btf__resolve_size(types, members[i].type));
-    return {};
-  }
-  return error(fmt::format("--set {}: no member '{}'", whole, step.substr(1)));
-}
-
-OrError<Place> find_path(const bpf_object* object, std::string_view path) {
-  const auto end = std::min(path.find_first_of(".["), path.size());
-  auto place = find_variable(object, path.substr(0, end));
-  if (!place) return error(no_such_variable(object, path.substr(0, end)));
-  std::string_view rest = path.substr(end);
-  while (!rest.empty()) {
-    std::size_t n = rest[0] == '[' ? rest.find(']') : rest.find_first_of(".[", 1);
-    if (rest[0] == '[' && n == std::string_view::npos)
-      return error(fmt::format("--set {}: ']' is missing", path));
-    n = rest[0] == '[' ? n + 1 : std::min(n, rest.size());
-    if (auto r = descend(bpf_object__btf(object), *place, rest.substr(0, n), path); !r) {
-      return std::unexpected(r.error());
-    }
-    rest = rest.substr(n);
-  }
-  return *place;
-}
 
 struct Integer {
   u64 bits;
@@ -215,6 +48,36 @@ std::optional<Integer> enumerator(const ::btf* types, const btf_type* t, std::st
     }
   }
   return std::nullopt;
+}
+
+/// The enumerator `name` of any enum of the object or of the kernel.
+std::optional<Integer> any_enumerator(const ::btf* types, std::string_view name) {
+  const u32 count = types ? btf__type_cnt(types) : 0;
+  for (u32 id = 1; id < count; ++id) {
+    const btf_type* t = btf__type_by_id(types, id);
+    if (!btf_is_any_enum(t)) continue;
+    if (const auto value = enumerator(types, t, name)) return value;
+  }
+  return std::nullopt;
+}
+
+/// A number, or numbers and enumerators joined with '|'.
+std::optional<Integer> parse_flags(const ::btf* types, const ::btf* kernel, std::string_view text) {
+  if (const auto value = parse_integer(text)) return value;
+  Integer all{0, false};
+  for (bool more = true; more;) {
+    const auto end = std::min(text.find('|'), text.size());
+    const std::string_view word = text.substr(0, end);
+    more = end < text.size();
+    text.remove_prefix(std::min(end + 1, text.size()));
+    auto value = parse_integer(word);
+    if (!value) value = any_enumerator(types, word);
+    if (!value) value = any_enumerator(kernel, word);
+    if (!value) return std::nullopt;
+    all.bits |= value->bits;
+    all.negative |= value->negative;
+  }
+  return all;
 }
 
 bool fits(Integer value, u32 bits, bool is_signed) {
@@ -273,8 +136,8 @@ OrError<void> store_string(const ::btf* types, const Place& place, const Variabl
   return {};
 }
 
-OrError<void> assign(const bpf_object* object, const VariableSetting& s) {
-  auto place = find_path(object, s.path);
+OrError<void> assign(const bpf_object* object, const VariableSetting& s, const ::btf* kernel) {
+  auto place = find_path(object, s.path, "--set", true);
   if (!place) return std::unexpected(place.error());
   const ::btf* types = bpf_object__btf(object);
   u32 id = place->type_id;
@@ -295,16 +158,19 @@ OrError<void> assign(const bpf_object* object, const VariableSetting& s) {
   if ((encoding & BTF_INT_BOOL) && (s.value == "true" || s.value == "false")) {
     return store(*place, s, {s.value == "true", false}, false);
   }
-  const auto value = parse_integer(s.value);
-  if (!value) return error(fmt::format("--set {}: '{}' is not a number", s.text, s.value));
+  const auto value = parse_flags(types, kernel, s.value);
+  if (!value) {
+    return error(
+        fmt::format("--set {}: '{}' is neither a number nor enumerators", s.text, s.value));
+  }
   if ((encoding & BTF_INT_BOOL) && value->bits > 1)
     return error(fmt::format("--set {}: a bool is 0 or 1", s.text));
   return store(*place, s, *value, encoding & BTF_INT_SIGNED);
 }
 
 OrError<void> resize(const bpf_object* object, const VariableSetting& s) {
-  const auto place = find_variable(object, s.path);
-  if (!place) return error(no_such_variable(object, s.path));
+  const auto place = find_path(object, s.path, "--set", false);
+  if (!place) return std::unexpected(place.error());
   const ::btf* types = bpf_object__btf(object);
   u32 id = place->type_id;
   const btf_type* t = skip_modifiers(types, &id);
@@ -348,9 +214,10 @@ OrError<VariableSetting> parse_setting(const std::string& text) {
   return s;
 }
 
-OrError<void> apply_settings(bpf_object* object, const std::vector<VariableSetting>& settings) {
+OrError<void> apply_settings(bpf_object* object, const std::vector<VariableSetting>& settings,
+                             const ::btf* kernel) {
   for (const VariableSetting& s : settings) {
-    if (auto r = s.resize ? resize(object, s) : assign(object, s); !r) return r;
+    if (auto r = s.resize ? resize(object, s) : assign(object, s, kernel); !r) return r;
   }
   return {};
 }
@@ -359,7 +226,7 @@ OrError<bool> set_integer_if_present(bpf_object* object, const std::string& name
                                      unsigned long long value) {
   if (!find_variable(object, name)) return false;
   const VariableSetting s{.text = name, .path = name, .value = std::to_string(value)};
-  if (auto r = assign(object, s); !r) return std::unexpected(r.error());
+  if (auto r = assign(object, s, nullptr); !r) return std::unexpected(r.error());
   return true;
 }
 

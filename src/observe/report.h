@@ -51,8 +51,9 @@ struct RunReport {
   u64 wall_ns = 0;     // real time the run took
   u64 events = 0;      // of the machine, in all
   const Metrics* metrics = nullptr;
-  std::vector<std::pair<std::string, s64>> scx_events;  // SCX_EV_*
-  std::vector<std::pair<std::string, u64>> unserved;    // requests nobody serves, with counts
+  std::vector<std::pair<std::string, std::string>> variables;  // asked for, with values as JSON
+  std::vector<std::pair<std::string, s64>> scx_events;         // SCX_EV_*
+  std::vector<std::pair<std::string, u64>> unserved;  // requests nobody serves, with counts
   u64 faults_to_zero = 0;
   bool verbose = false;
 };

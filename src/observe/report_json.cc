@@ -86,6 +86,11 @@ std::string format_json(const RunReport& r) {
   j["wall_ns"] = r.wall_ns;
   j["events"] = r.events;
   if (r.metrics) add_metrics(j, *r.metrics);
+  if (!r.variables.empty()) {
+    Json variables = Json::object();
+    for (const auto& [name, value] : r.variables) variables[name] = Json::parse(value);
+    j["variables"] = std::move(variables);
+  }
   Json counters = Json::object();
   for (const auto& [name, value] : r.scx_events) counters[name] = value;
   j["scx_events"] = std::move(counters);

@@ -115,6 +115,13 @@ void format_machine_use(std::string& out, const RunReport& r, const Metrics& m) 
                           static_cast<double>(r.events) / wall_s / 1e6));
 }
 
+void format_variables(std::string& out, const RunReport& r) {
+  if (r.variables.empty()) return;
+  append(out, "\nvariables of the scheduler");
+  for (const auto& [name, value] : r.variables)
+    append(out, fmt::format("  {:<34} {}", name, value));
+}
+
 void format_details(std::string& out, const RunReport& r) {
   if (!r.scx_events.empty()) append(out, "\nsched_ext event counters");
   for (const auto& [name, value] : r.scx_events)
@@ -137,6 +144,7 @@ std::string format_text(const RunReport& report) {
     format_groups(out, *report.metrics);
     format_machine_use(out, report, *report.metrics);
   }
+  format_variables(out, report);
   if (report.verbose) format_details(out, report);
   if (report.metrics) append(out, fmt::format("fingerprint      {:016x}", report.fingerprint));
   append(out, fmt::format("replay           {}", report.replay));
