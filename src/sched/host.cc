@@ -9,6 +9,10 @@ u64 Kernel::current_pid_tgid() {
   return static_cast<u64>(static_cast<u32>(p.tgid)) << 32 | static_cast<u32>(p.pid);
 }
 
+u32 Kernel::this_node() {
+  return static_cast<u32>(machine_.topology().cpus[static_cast<u32>(this_cpu_)].node);
+}
+
 u32 Kernel::prandom_u32() {
   return static_cast<u32>(random_.next() >> 32);
 }

@@ -213,6 +213,7 @@ class Kernel final : public bpf::Host {
   u32 nr_cpu_ids() override { return nr_cpus(); }
   u64 current_task() override { return current().address(); }
   u64 current_pid_tgid() override;
+  u32 this_node() override;
   u32 prandom_u32() override;
   std::string_view current_comm() override;
   HeldLocks& held_locks() override { return held(); }
