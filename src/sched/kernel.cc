@@ -245,10 +245,10 @@ Kernel::~Kernel() {
     p->kernel_stack.reset();
     fiber_ = nullptr;
   }
-  machine_.timer_cancel(private_->rcu.timer);
   while (HostTimerLink* link = private_->host_timers.front()) timer_cancel(link->timer);
   ext_.reset();
-  bpf_.reset();
+  bpf_.reset();  // gives back the task references that its maps hold
+  machine_.timer_cancel(private_->rcu.timer);
   while (Task* p = private_->all_tasks.pop_front()) window_->destroy(p);
   for (Rq* rq : rqs_) window_->destroy(rq);
 }

@@ -127,8 +127,8 @@ void register_core_kfuncs(Ext::Impl& ext) {
                   .set = "generic_btf_ids"});
   }
   // A reference that a program left in a map goes when the map's element does.
-  ext.kernel.bpf().register_kptr_destructor("task_struct", [&ext](u64 address) {
-    ext.kernel.put_task(*Task::from(reinterpret_cast<abi::task_struct*>(address)));
+  ext.kernel.bpf().register_kptr_destructor("task_struct", [&kernel = ext.kernel](u64 address) {
+    kernel.put_task(*Task::from(reinterpret_cast<abi::task_struct*>(address)));
   });
   // The root cgroup is the only one, and is not counted.
   ext.kernel.bpf().register_kptr_destructor("cgroup", [](u64) {});
