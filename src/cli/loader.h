@@ -46,7 +46,7 @@ class Loader {
   /// Attaches other programs, then the scheduler. Success as in Linux even where enabling failed:
   /// the kernel's exit record tells.
   std::expected<void, LoadError> attach();
-  /// Destroys the links. On return ops.exit() has run; the maps live on.
+  /// Destroys the links; the maps live on. The kernel notices when it reaps closed descriptors.
   void detach();
   /// A variable of the loaded object, as JSON.
   OrError<std::string> read(const std::string& path) const;

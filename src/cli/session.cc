@@ -105,6 +105,7 @@ void Session::loader_main() {
     measure();
   }
   loader_.detach();
+  kernel_.bpf().reap_closed_fds();  // ops.exit() runs in here
   if (!load_error_) read_variables();
   loader_.close();
   kernel_.bpf().reap_closed_fds();
@@ -135,7 +136,7 @@ std::expected<bool, LoadError> Session::advance(Nanos deadline) {
   const auto ended = machine_.run_until([this] { return done_; }, deadline);
   const auto wall = std::chrono::steady_clock::now() - started;
   wall_ns_ += static_cast<u64>(std::chrono::duration_cast<std::chrono::nanoseconds>(wall).count());
-  if (!ended) return std::unexpected(LoadError{LoadError::Kind::kInput, ended.error().message});
+  if (!ended) return std::unexpected(LoadError{LoadError::Kind::kStuck, ended.error().message});
   return done_;
 }
 
@@ -149,7 +150,15 @@ std::expected<observe::RunReport, LoadError> Session::finish() {
 
 std::expected<observe::RunReport, LoadError> Session::run() {
   if (const auto r = start(); !r) return std::unexpected(r.error());
-  if (const auto r = advance(Nanos::max()); !r) return std::unexpected(r.error());
+  // Where the loader does not get to run, its scheduler is ejected for a stall. This is for the
+  // case that not even that helps.
+  constexpr Nanos kPatience = Nanos::from_s(600);
+  const auto over = advance(plan_.duration + kPatience);
+  if (!over) return std::unexpected(over.error());
+  if (!*over) {
+    return std::unexpected(
+        LoadError{LoadError::Kind::kStuck, "the loader did not get to its end in time"});
+  }
   return finish();
 }
 
