@@ -238,7 +238,8 @@ struct ExtRq {
   std::vector<std::pair<Dsq*, u64>> deferred_reenq_users;  // with their flags
   std::unique_ptr<IrqWork> deferred_work;
   std::unique_ptr<IrqWork> kick_work;
-  std::vector<u64> kick_syncs;  // by CpuId; of the CPUs in cpus_to_sync
+  std::unique_ptr<IrqWork> resched_work;  // resched_curr() once schedule() is over
+  std::vector<u64> kick_syncs;            // by CpuId; of the CPUs in cpus_to_sync
   CpuSet cpus_to_sync;
 
   // This CPU's context (Linux: per-CPU variables).

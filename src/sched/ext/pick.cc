@@ -219,6 +219,11 @@ void put_prev_task(Rq& rq, Task& p, Task* next) {
     } else if (next != nullptr && next->klass->rank() < kernel.ext_class().rank()) {
       USCX_ASSERT(sch.ops.flags & abi::SCX_OPS_ENQ_LAST);
       do_enqueue_task(rq, p, abi::SCX_ENQ_LAST, -1);
+      // What was put on the local DSQ runs, but the pick has settled on the idle task. 7.3 leaves
+      // it to the scheduler to cause another.
+      if (!slices_apply_late(sch) && p.scx.dsq == ext_rq(rq).local_dsq) {
+        kernel.machine().queue_irq_work(*ext_rq(rq).resched_work, rq.id);
+      }
     } else {
       do_enqueue_task(rq, p, 0, -1);
     }

@@ -49,6 +49,11 @@ ExtRq::ExtRq(Ext::Impl& e, Rq& rq) : ext(e), kernel(e.kernel) {
     run_deferred(rq);
     kernel.rq_unlock(rq);
   });
+  resched_work = std::make_unique<FnIrqWork>([this, &rq] {
+    kernel.rq_lock(rq);
+    kernel.resched_curr(rq);
+    kernel.rq_unlock(rq);
+  });
   kick_work = std::make_unique<FnIrqWork>([this] { kick_cpus_irq_work(ext); });
 }
 

@@ -24,6 +24,16 @@ inline bpf::Insn add64(u8 dst, s32 imm) {
 inline bpf::Insn jne(u8 dst, s32 imm, s16 off) {
   return {0x55, static_cast<u8>(dst & 15), 0, off, imm};
 }
+/// r`dst` = *(u64 *)(r`src` + off)
+inline bpf::Insn load64(u8 dst, u8 src, s16 off) {
+  return {0x79, static_cast<u8>(dst & 15), static_cast<u8>(src & 15), off, 0};
+}
+inline bpf::Insn mov64_reg(u8 dst, u8 src) {
+  return {0xbf, static_cast<u8>(dst & 15), static_cast<u8>(src & 15), 0, 0};
+}
+inline bpf::Insn call_kfunc(s32 index) {
+  return {0x85, 0, 2, 0, index};
+}
 inline bpf::Insn exit_insn() {
   return {0x95, 0, 0, 0, 0};
 }
@@ -76,6 +86,33 @@ class ExtTest : public CoreTest {
     table.programs[prog->member_index] = prog;
   }
 
+  /// What a callback of `nr_args` arguments does, in C++: its program calls a kfunc made of `fn`.
+  using Callback = std::function<u64(const std::array<u64, 5>& args)>;
+  void set_callback(bpf::StructOpsTable& table, const char* member, u32 nr_args, Callback fn,
+                    bool sleepable = false) {
+    std::vector<bpf::Insn> insns{mov64_reg(6, 1)};
+    for (u32 i = 0; i < nr_args; ++i) {
+      insns.push_back(load64(static_cast<u8>(i + 1), 6, static_cast<s16>(8 * i)));
+    }
+    insns.push_back(call_kfunc(0));
+    insns.push_back(exit_insn());
+    set_op(table, member, std::move(insns), sleepable);
+    auto kfunc = std::make_unique<bpf::Kfunc>();
+    kfunc->name = member;
+    kfunc->fn = [fn = std::move(fn)](bpf::KfuncCall& call) { return fn(call.args); };
+    auto& slot = table.programs[*k().bpf().vmlinux().member_index(
+        *k().bpf().vmlinux().find_composite("sched_ext_ops"), member)];
+    auto prog = std::make_shared<bpf::Program>(*slot);
+    prog->nr_args = nr_args;
+    prog->kfuncs = {kfunc.get()};
+    slot = prog;
+    kfuncs_.push_back(std::move(kfunc));
+  }
+  static Task& task_arg(u64 address) {
+    return *Task::from(reinterpret_cast<abi::task_struct*>(address));
+  }
+  ext::Sched& root() { return *ext().root; }
+
   /// Runs `call` as a system call of a task of its own, until it returns.
   void on_fiber(std::function<void()> call) {
     bool done = false;
@@ -97,6 +134,7 @@ class ExtTest : public CoreTest {
 
  private:
   u32 next_map_id_ = 0;
+  std::vector<std::unique_ptr<bpf::Kfunc>> kfuncs_;
 };
 
 }  // namespace uscx::sched::testing
