@@ -88,6 +88,16 @@ void reenq_user(Rq& rq, Dsq& dsq, u64 reenq_flags) {
   if (locked != &rq) switch_rq_lock(kernel, *locked, rq);
 }
 
+/// A scheduler that puts every task back where it came from would keep the CPU here for ever. Since
+/// 7.3 the times are counted per task, when it is enqueued.
+bool may_reenq_again(Sched& sch, u32 repeated) {
+  if (repeated == 0 || sch.kernel.config().version >= btf::KernelVersion{7, 3}) return true;
+  add_event(sch, &abi::scx_event_stats::SCX_EV_REENQ_REPEAT, 1);
+  if (repeated <= abi::SCX_REENQ_MAX_REPEAT) return true;
+  error(sch, "SCX_ENQ_REENQ on SCX_DSQ_LOCAL repeated {} times", repeated);
+  return false;
+}
+
 void schedule_dsq_reenq(Sched& sch, Dsq& dsq, u64 reenq_flags, Rq* locked) {
   if (sch.bypass_depth != 0) return;
   Rq* rq;
@@ -140,13 +150,13 @@ void schedule_reenq_local(Rq& rq, u64 reenq_flags) {
 void run_deferred(Rq& rq) {
   ExtRq& ext = ext_rq(rq);
   process_ddsp_deferred_locals(rq);
-  while (!ext.deferred_reenq_locals.empty()) {
-    Sched* sch = ext.deferred_reenq_locals.front();
+  for (u32 repeated = 0; !ext.deferred_reenq_locals.empty(); ++repeated) {
+    Sched& sch = *ext.deferred_reenq_locals.front();
     ext.deferred_reenq_locals.erase(ext.deferred_reenq_locals.begin());
-    SchedCpu& cpu = sch->cpu(rq.id);
+    SchedCpu& cpu = sch.cpu(rq.id);
     cpu.deferred_reenq_local = false;
     const u64 flags = std::exchange(cpu.deferred_reenq_local_flags, 0);
-    reenq_local(rq, flags);
+    if (may_reenq_again(sch, repeated)) reenq_local(rq, flags);
   }
   while (!ext.deferred_reenq_users.empty()) {
     const auto [dsq, flags] = ext.deferred_reenq_users.front();

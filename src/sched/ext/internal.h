@@ -245,6 +245,7 @@ struct ExtRq {
   // This CPU's context (Linux: per-CPU variables).
   Rq* locked_rq = nullptr;  // scx_locked_rq_state
   Task* direct_dispatch_task = nullptr;
+  u64 next_tid = 0, end_tid = 0;   // task numbers this CPU may give out
   bool direct_dispatched = false;  // the task above was dispatched already
 };
 

@@ -63,6 +63,16 @@ void check_disallow(Sched& sch, Task& p, bool fork) {
   sch.kernel.task_rq_unlock(rq, p);
 }
 
+/// A number no other task gets; each CPU takes them by the chunk. Linux: scx_alloc_tid.
+u64 alloc_tid(Ext::Impl& ext) {
+  ExtRq& here = ext_rq(ext.kernel.this_rq());
+  if (here.next_tid >= here.end_tid) {
+    here.next_tid = ext.next_tid;
+    here.end_tid = ext.next_tid += abi::SCX_TID_CHUNK;
+  }
+  return here.next_tid++;
+}
+
 /// What ops.exit_task() is due for, by the state the task has come to.
 void exit_by_state(Sched& sch, Task& p) {
   bool cancelled = false;
@@ -167,7 +177,7 @@ void Ext::pre_fork(Task&) {
 }
 
 int Ext::fork(Task& p) {
-  p.scx.tid = impl_->next_tid++;
+  p.scx.tid = alloc_tid(*impl_);
   if (!impl_->init_task_enabled) return 0;
   Sched& sch = *impl_->root;
   set_task_state(p, abi::SCX_TASK_INIT_BEGIN);

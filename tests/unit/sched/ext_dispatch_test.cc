@@ -438,6 +438,34 @@ TEST_F(DispatchTest, ImmedTasksComeBackWhereTheyCannotRunAtOnce) {
   unreg(table);
 }
 
+TEST_F(DispatchTest, ReenqueueingForEverIsAnError) {
+  for (const btf::KernelVersion version : {btf::KernelVersion{7, 2}, btf::KernelVersion{7, 3}}) {
+    boot("1n1l1c1t", {.version = version});
+    auto table = make_table("reenq");
+    set(*table, "flags", u64{abi::SCX_OPS_ALWAYS_ENQ_IMMED});
+    set_callback(*table, "enqueue", 2, [&](const Args& a) -> u64 {
+      ext::dsq_insert(root(), &task_arg(a[0]), abi::SCX_DSQ_LOCAL, kSlice, 0);
+      return 0;
+    });
+    wake_on_previous_cpu(*table);
+    ASSERT_EQ(reg(table), 0);
+    worker("a");
+    run_for(Nanos::from_ms(5));
+    Task& b = worker("b");
+    run_for(Nanos::from_ms(100));
+    const ext::ExitRecord& exit = k().ext().last_exit();
+    if (version < btf::KernelVersion{7, 3}) {
+      EXPECT_EQ(exit.msg, "SCX_ENQ_REENQ on SCX_DSQ_LOCAL repeated 257 times");
+      EXPECT_EQ(exit.kind, s32{abi::SCX_EXIT_ERROR});
+    } else {
+      EXPECT_TRUE(exit.msg.ends_with("] reenqueued 257 times without running")) << exit.msg;
+      EXPECT_EQ(exit.kind, s32{abi::SCX_EXIT_ERROR_REENQ});
+    }
+    EXPECT_GT(ran_ns(b), 20'000'000U);
+    unreg(table);
+  }
+}
+
 TEST_F(DispatchTest, DestroyingAQueueInUseIsAnError) {
   boot("1n1l1c1t");
   auto table = shared_queue();
