@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Sleeping for a time, and the BPF machine's timers.
+#include <algorithm>
+#include <limits>
+
 #include "sched/private.h"
 
 namespace uscx::sched {
@@ -42,8 +45,15 @@ void Kernel::timer_start(bpf::HostTimer& timer, u64 expires_ns, bool absolute, C
   private_->host_timers.push_back(*link);
   timer.armed = true;
   timer.host_data = link;
-  const Nanos expires{absolute ? expires_ns : now().ns + expires_ns};
-  machine_.timer_start(*link, expires, pinned_cpu == kNoCpu ? this_cpu_ : pinned_cpu);
+  // No clock event device can be set nearer (nor does one that is always at once stop the clock),
+  // and none further than ktime_t reaches.
+  constexpr u64 kNearestNs = 1'000;
+  constexpr u64 kFurthestNs = static_cast<u64>(std::numeric_limits<s64>::max());
+  const u64 now_ns = now().ns;
+  u64 at_ns = std::min(expires_ns, kFurthestNs - (absolute ? 0 : now_ns));
+  if (!absolute) at_ns += now_ns;
+  at_ns = std::max(at_ns, now_ns + kNearestNs);
+  machine_.timer_start(*link, Nanos{at_ns}, pinned_cpu == kNoCpu ? this_cpu_ : pinned_cpu);
 }
 
 bool Kernel::timer_cancel(bpf::HostTimer& timer) {

@@ -268,7 +268,10 @@ bool SimulatedMachine::timer_cancel(sched::Timer& timer) {
 
 void SimulatedMachine::send_resched(CpuId to) {
   USCX_ASSERT(to >= 0 && static_cast<u32>(to) < cpus_.size());
-  queue_.arm(make_event(Kind::kResched, to, nullptr), now_ + costs_.ipi_ns);
+  // One that a CPU sends itself comes when it has done what it is about: the next task gets at
+  // least a little time, however often its scheduler asks for another.
+  const u64 busy_ns = to == handling_ ? at(to).overhead_ns : 0;
+  queue_.arm(make_event(Kind::kResched, to, nullptr), now_ + busy_ns + costs_.ipi_ns);
 }
 
 bool SimulatedMachine::queue_irq_work(sched::IrqWork& work, CpuId to) {

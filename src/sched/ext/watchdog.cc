@@ -15,10 +15,10 @@ u64 jiffies_to_ms(const Kernel& kernel, u64 jiffies) {
   return jiffies * 1000 / kernel.config().hz;
 }
 
-void arm(Ext::Impl& ext) {
+void arm(Ext::Impl& ext, u64 jiffies) {
   Kernel& kernel = ext.kernel;
-  const u64 delay_ns = ext.watchdog_interval * kernel.tick_ns();
-  kernel.machine().timer_start(*ext.watchdog_timer, kernel.now() + Nanos{delay_ns}, kernel.cpu());
+  const Nanos expires = kernel.now() + Nanos{jiffies * kernel.tick_ns()};
+  kernel.machine().timer_start(*ext.watchdog_timer, expires, kernel.cpu());
 }
 
 /// Ejects the scheduler under which the watchdog's own thread did not get to run. Linux: scx_tick.
@@ -66,17 +66,20 @@ void watchdog_workfn(Ext::Impl& ext) {
     if (check_rq(ext, rq)) break;
     kernel.cond_resched();
   }
-  if (ext.watchdog_interval != kNever) arm(ext);
+  if (ext.watchdog_interval != kNever) arm(ext, ext.watchdog_interval);
 }
 
 /// Queues the check. Where it has not run when the timeout is over and every CPU idles, there is no
 /// tick to notice; Linux has some CPU that ticks sooner or later, here the timer stands in for it.
 void watchdog_timer_fn(Ext::Impl& ext) {
   if (ext.root == nullptr) return;
-  if (!std::exchange(ext.watchdog_queued, true))
+  if (!std::exchange(ext.watchdog_queued, true)) {
     ext.watchdog->queue([&ext] { watchdog_workfn(ext); });
+  }
   if (ext.enabled) check_watchdog(ext);
-  arm(ext);
+  const u64 late = ext.watchdog_timestamp + ext.root->watchdog_timeout + 1;
+  const u64 now = ext.kernel.jiffies();
+  arm(ext, late > now ? late - now : ext.watchdog_interval);
 }
 
 }  // namespace
@@ -94,7 +97,7 @@ void refresh_watchdog(Ext::Impl& ext) {
     ext.watchdog = std::make_unique<Worker>(kernel, "kworker/u8:0", 0);
     ext.watchdog_timer = std::make_unique<FnTimer>([&ext] { watchdog_timer_fn(ext); });
   }
-  arm(ext);
+  arm(ext, ext.watchdog_interval);
 }
 
 void Ext::tick(Rq&) {
