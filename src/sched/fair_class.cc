@@ -150,17 +150,19 @@ class FairClass final : public SchedClass {
   }
 
   /// Gives `p` its place among those that run here: where it was relative to them, except that
-  /// sleeping earns no more than half a slice, and a new task begins half a slice late.
+  /// sleeping earns no more than half a slice, and a new task begins half a slice late. What the
+  /// others did while it slept is how far their base has come, not how long it slept: a CPU that is
+  /// full of short sleepers would otherwise never get to anybody else.
   void place(Rq& rq, Task& p, int flags) {
+    const u64 base = rq.fair->min_vruntime_ns;
     const u64 half_slice = weighted(kBaseSliceNs / 2, p);
     s64 lag = p.se.vlag;
     if ((flags & ENQUEUE_INITIAL) != 0) {
       lag = static_cast<s64>(half_slice);
     } else if ((flags & ENQUEUE_WAKEUP) != 0) {
-      const u64 slept = rq.clock_task > p.se.exec_start ? rq.clock_task - p.se.exec_start : 0;
-      lag = std::max(lag - static_cast<s64>(slept), -static_cast<s64>(half_slice));
+      if (p.ran_on == rq.id) lag = static_cast<s64>(p.vruntime_ns - base);
+      lag = std::clamp(lag, -static_cast<s64>(half_slice), 4 * static_cast<s64>(half_slice));
     }
-    const u64 base = rq.fair->min_vruntime_ns;
     const u64 behind = static_cast<u64>(lag < 0 ? -lag : 0);
     p.vruntime_ns = lag >= 0 ? base + static_cast<u64>(lag) : base - std::min(base, behind);
     p.se.vruntime = p.vruntime_ns;
