@@ -2,6 +2,7 @@
 // Enabling a scheduler. Linux: scx_enable, scx_root_enable_workfn.
 #include "bpf/bpf.h"
 #include "sched/ext/queue.h"
+#include "sched/ext/rescue.h"
 #include "sched/ext/task_iter.h"
 #include "sched/ext/worker.h"
 
@@ -281,6 +282,7 @@ Sched* prepare(Ext::Impl& ext, EnableCmd& cmd) {
     rq.scx.local_dsq.sched = ext_rq(rq).local_dsq->sched = sch.abi_pointer();
     rq.scx.cpuperf_target = abi::SCX_CPUPERF_ONE;
   }
+  warn_of_rescue_parameters(sch);
   return &sch;
 }
 
