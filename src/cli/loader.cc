@@ -76,6 +76,7 @@ std::string telling_line(std::string_view log) {
     else if (in_verifier_log && !line.empty() && !line.starts_with("processed "))
       verdict = line;
     else if (!in_verifier_log && first_warning.empty() && line.starts_with("libbpf: ") &&
+             !line.ends_with("Retrying without BTF.") &&
              !line.starts_with("libbpf: elf: skipping "))
       first_warning = line;
   }

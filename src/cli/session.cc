@@ -14,9 +14,11 @@ namespace uscx::cli {
 
 namespace {
 
-observe::MessageLog::Sink print_if(bool wanted) {
+/// Where the JSON report takes standard output, messages go to standard error.
+observe::MessageLog::Sink print_if(bool wanted, const RunOptions& options) {
   if (!wanted) return {};
-  return [](const std::string& line) { std::fputs((line + "\n").c_str(), stdout); };
+  std::FILE* to = options.json_path == "-" ? stderr : stdout;
+  return [to](const std::string& line) { std::fputs((line + "\n").c_str(), to); };
 }
 
 // SCX_EXIT_*: below kExitError the scheduler left in an orderly way.
@@ -56,7 +58,8 @@ Session::Session(const RunPlan& plan, machine::MachineSpec machine, workload::Wo
       fingerprint_(kernel_.trace()),
       metrics_(kernel_.trace(), kernel_.nr_cpus()),
       history_(kernel_.trace()),
-      messages_(kernel_.trace(), print_if(plan.options.printk), print_if(plan.options.dmesg)),
+      messages_(kernel_.trace(), print_if(plan.options.printk, plan.options),
+                print_if(plan.options.dmesg, plan.options)),
       user_half_(kernel_),
       progress_(!plan.options.quiet, plan.duration) {
   machine_.attach(kernel_);
@@ -190,6 +193,7 @@ observe::RunReport Session::report() {
   if (load_error_) {
     r.outcome = observe::Outcome::kRefused;
     r.message = load_error_->message;
+    for (const auto& [name, count] : r.unserved) r.message += "; not served here: " + name;
     return r;
   }
   r.metrics = &metrics_;
