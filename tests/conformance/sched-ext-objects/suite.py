@@ -108,6 +108,8 @@ def command_of(context, version, case):
     command = [context.uscx, "run", context.kernels / version / f"{case['of']}.bpf.o",
                "--kernel", case.get("profile", version), "--machine", case["machine"],
                "--workload", workload, "--duration", case["duration"], "-q", *case["args"]]
+    if "log" in case:
+        command.append("--dmesg")
     for name in case.get("variables", {}):
         command += ["--get", name]
     return [str(word) for word in command]
@@ -127,6 +129,8 @@ def run_once(context, version, case):
     last = (done.stderr.strip().splitlines() or [""])[-1]
     if done.returncode != case["status"]:
         problem = f"exit status {done.returncode}, not {case['status']}: {last}"
+    elif not re.search(case.get("log", ""), done.stdout):
+        problem = f"the kernel log does not say {case['log']!r}"
     else:
         problem = problem_of(json.loads(text), case) if text else "no report was written"
     return f"{problem}\n     replay: {shlex.join(command)}" if problem else None
