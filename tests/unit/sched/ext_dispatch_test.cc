@@ -8,7 +8,7 @@ namespace {
 constexpr u64 kDsq = 7;
 constexpr u64 kSlice = abi::SCX_SLICE_DFL;
 
-class DispatchTest : public ExtTest {
+class ExtDispatchTest : public ExtTest {
  protected:
   using Args = std::array<u64, 5>;
 
@@ -56,7 +56,7 @@ class DispatchTest : public ExtTest {
   abi::cpumask affinity_{};
 };
 
-TEST_F(DispatchTest, FifoTakesTurnsOfOneSlice) {
+TEST_F(ExtDispatchTest, FifoTakesTurnsOfOneSlice) {
   boot("1n1l1c1t");
   auto table = shared_queue();
   ASSERT_EQ(reg(table), 0);
@@ -78,7 +78,7 @@ TEST_F(DispatchTest, FifoTakesTurnsOfOneSlice) {
   unreg(table);
 }
 
-TEST_F(DispatchTest, VtimeOrdersAndEqualsStayInOrder) {
+TEST_F(ExtDispatchTest, VtimeOrdersAndEqualsStayInOrder) {
   boot("1n1l1c1t");
   auto table = shared_queue();
   std::map<std::string, u64> vtimes{{"late", 300}, {"early", 100}, {"mid1", 200}, {"mid2", 200}};
@@ -102,7 +102,7 @@ TEST_F(DispatchTest, VtimeOrdersAndEqualsStayInOrder) {
   unreg(table);
 }
 
-TEST_F(DispatchTest, AQueueIsFifoOrVtimeNotBoth) {
+TEST_F(ExtDispatchTest, AQueueIsFifoOrVtimeNotBoth) {
   boot("1n1l1c1t");
   auto table = shared_queue();
   bool vtime = false;
@@ -123,7 +123,7 @@ TEST_F(DispatchTest, AQueueIsFifoOrVtimeNotBoth) {
   unreg(table);
 }
 
-TEST_F(DispatchTest, IteratorSeesTheQueueAsItWasAndSurvivesMoves) {
+TEST_F(ExtDispatchTest, IteratorSeesTheQueueAsItWasAndSurvivesMoves) {
   boot("1n1l1c1t");
   auto table = shared_queue();
   ASSERT_EQ(reg(table), 0);
@@ -155,7 +155,7 @@ TEST_F(DispatchTest, IteratorSeesTheQueueAsItWasAndSurvivesMoves) {
   unreg(table);
 }
 
-TEST_F(DispatchTest, LocalOnMovesToThatCpu) {
+TEST_F(ExtDispatchTest, LocalOnMovesToThatCpu) {
   boot("1n1l4c1t");
   auto table = make_table("local_on");
   set_callback(*table, "enqueue", 2, [&](const Args& a) -> u64 {
@@ -177,7 +177,7 @@ TEST_F(DispatchTest, LocalOnMovesToThatCpu) {
   unreg(table);
 }
 
-TEST_F(DispatchTest, LocalOnACpuThatIsNotAllowedIsAnError) {
+TEST_F(ExtDispatchTest, LocalOnACpuThatIsNotAllowedIsAnError) {
   boot("1n1l4c1t");
   auto table = make_table("local_on");
   set_callback(*table, "enqueue", 2, [&](const Args& a) -> u64 {
@@ -194,7 +194,7 @@ TEST_F(DispatchTest, LocalOnACpuThatIsNotAllowedIsAnError) {
   unreg(table);
 }
 
-TEST_F(DispatchTest, TheSchedulerHearsWhatLeavesItsCustody) {
+TEST_F(ExtDispatchTest, TheSchedulerHearsWhatLeavesItsCustody) {
   boot("1n1l1c1t");
   auto table = make_table("custody");
   std::vector<Task*> held;
@@ -229,7 +229,7 @@ TEST_F(DispatchTest, TheSchedulerHearsWhatLeavesItsCustody) {
   EXPECT_EQ(dequeued.size(), 2U);
 }
 
-TEST_F(DispatchTest, StaleVerdictsAreDropped) {
+TEST_F(ExtDispatchTest, StaleVerdictsAreDropped) {
   boot("1n1l1c1t");
   auto table = make_table("stale");
   Task* held = nullptr;
@@ -262,7 +262,7 @@ TEST_F(DispatchTest, StaleVerdictsAreDropped) {
   unreg(table);
 }
 
-TEST_F(DispatchTest, EnqLastAsksAboutTheLastTask) {
+TEST_F(ExtDispatchTest, EnqLastAsksAboutTheLastTask) {
   // Up to 7.2 a task that is put on the local DSQ goes on by itself; 7.3 leaves that to the
   // scheduler.
   for (const bool kicks : {true, false}) {
@@ -295,7 +295,7 @@ TEST_F(DispatchTest, EnqLastAsksAboutTheLastTask) {
   }
 }
 
-TEST_F(DispatchTest, WithoutEnqLastTheTaskGoesOn) {
+TEST_F(ExtDispatchTest, WithoutEnqLastTheTaskGoesOn) {
   boot("1n1l1c1t");
   auto table = shared_queue();
   ASSERT_EQ(reg(table), 0);
@@ -307,7 +307,7 @@ TEST_F(DispatchTest, WithoutEnqLastTheTaskGoesOn) {
   unreg(table);
 }
 
-TEST_F(DispatchTest, TheDispatchBufferIsFinite) {
+TEST_F(ExtDispatchTest, TheDispatchBufferIsFinite) {
   boot("1n1l1c1t");
   auto table = make_table("overflow");
   set(*table, "dispatch_max_batch", u32{2});
@@ -341,7 +341,7 @@ TEST_F(DispatchTest, TheDispatchBufferIsFinite) {
   unreg(table);
 }
 
-TEST_F(DispatchTest, SelectCpuMustNameACpu) {
+TEST_F(ExtDispatchTest, SelectCpuMustNameACpu) {
   boot("1n1l4c1t");
   auto table = make_table("badcpu");
   set_callback(*table, "select_cpu", 3, [](const Args&) -> u64 { return 99; });
@@ -353,7 +353,7 @@ TEST_F(DispatchTest, SelectCpuMustNameACpu) {
   unreg(table);
 }
 
-TEST_F(DispatchTest, OneDirectDispatchAndOnlyOfTheTaskAskedAbout) {
+TEST_F(ExtDispatchTest, OneDirectDispatchAndOnlyOfTheTaskAskedAbout) {
   boot("1n1l1c1t");
   Task& other = worker("other");
   auto twice = make_table("twice");
@@ -383,7 +383,7 @@ TEST_F(DispatchTest, OneDirectDispatchAndOnlyOfTheTaskAskedAbout) {
   unreg(wrong);
 }
 
-TEST_F(DispatchTest, KickPreemptEndsTheSlice) {
+TEST_F(ExtDispatchTest, KickPreemptEndsTheSlice) {
   boot("1n1l1c1t");
   auto table = make_table("kick");
   bool kick = false;
@@ -408,7 +408,7 @@ TEST_F(DispatchTest, KickPreemptEndsTheSlice) {
   unreg(table);
 }
 
-TEST_F(DispatchTest, ImmedTasksComeBackWhereTheyCannotRunAtOnce) {
+TEST_F(ExtDispatchTest, ImmedTasksComeBackWhereTheyCannotRunAtOnce) {
   boot("1n1l1c1t");
   auto table = make_table("immed");
   set(*table, "flags", u64{abi::SCX_OPS_ALWAYS_ENQ_IMMED});
@@ -438,7 +438,7 @@ TEST_F(DispatchTest, ImmedTasksComeBackWhereTheyCannotRunAtOnce) {
   unreg(table);
 }
 
-TEST_F(DispatchTest, ReenqueueingForEverIsAnError) {
+TEST_F(ExtDispatchTest, ReenqueueingForEverIsAnError) {
   for (const btf::KernelVersion version : {btf::KernelVersion{7, 2}, btf::KernelVersion{7, 3}}) {
     boot("1n1l1c1t", {.version = version});
     auto table = make_table("reenq");
@@ -466,7 +466,7 @@ TEST_F(DispatchTest, ReenqueueingForEverIsAnError) {
   }
 }
 
-TEST_F(DispatchTest, DestroyingAQueueInUseIsAnError) {
+TEST_F(ExtDispatchTest, DestroyingAQueueInUseIsAnError) {
   boot("1n1l1c1t");
   auto table = shared_queue();
   ASSERT_EQ(reg(table), 0);
@@ -485,9 +485,9 @@ TEST_F(DispatchTest, DestroyingAQueueInUseIsAnError) {
   unreg(table);
 }
 
-class WatchdogTest : public DispatchTest {};
+class ExtWatchdogTest : public ExtDispatchTest {};
 
-TEST_F(WatchdogTest, ATaskThatDoesNotRunEndsTheScheduler) {
+TEST_F(ExtWatchdogTest, ATaskThatDoesNotRunEndsTheScheduler) {
   boot("1n1l2c1t");
   auto table = make_table("stall");
   set(*table, "timeout_ms", u32{2000});
@@ -522,7 +522,7 @@ TEST_F(WatchdogTest, ATaskThatDoesNotRunEndsTheScheduler) {
   unreg(table);
 }
 
-TEST_F(WatchdogTest, TheTickNoticesThatTheWatchdogDoesNotRun) {
+TEST_F(ExtWatchdogTest, TheTickNoticesThatTheWatchdogDoesNotRun) {
   boot("1n1l1c1t");
   auto table = make_table("hog");
   set(*table, "timeout_ms", u32{2000});

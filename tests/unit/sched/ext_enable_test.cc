@@ -9,7 +9,7 @@ namespace {
 
 using ext::EnableStep;
 
-class EnableTest : public ExtTest {
+class ExtEnableTest : public ExtTest {
  protected:
   void SetUp() override {
     boot("1n1l4c1t");
@@ -98,7 +98,7 @@ class EnableTest : public ExtTest {
   u64 forks_tried_ = 0, forks_failed_ = 0;
 };
 
-TEST_F(EnableTest, TasksChangeClassAndBack) {
+TEST_F(ExtEnableTest, TasksChangeClassAndBack) {
   populate();
   run_for(Nanos::from_ms(20));
   auto table = make_table("plain");
@@ -120,7 +120,7 @@ TEST_F(EnableTest, TasksChangeClassAndBack) {
   EXPECT_EQ(forks_failed_, 0U);
 }
 
-TEST_F(EnableTest, TasksForkAndExitWhileTasksAreInitialised) {
+TEST_F(ExtEnableTest, TasksForkAndExitWhileTasksAreInitialised) {
   populate();
   run_for(Nanos::from_ms(20));
   auto table = counting_table(300'000);  // 180 us a task at 300 ps an instruction
@@ -137,7 +137,7 @@ TEST_F(EnableTest, TasksForkAndExitWhileTasksAreInitialised) {
   EXPECT_EQ(forks_failed_, 0U);
 }
 
-TEST_F(EnableTest, EnableAndDisableManyTimes) {
+TEST_F(ExtEnableTest, EnableAndDisableManyTimes) {
   populate();
   for (int i = 0; i < 8; ++i) {
     auto table = counting_table(1000);
@@ -151,7 +151,7 @@ TEST_F(EnableTest, EnableAndDisableManyTimes) {
   expect_everybody_runs();
 }
 
-TEST_F(EnableTest, OneAtATime) {
+TEST_F(ExtEnableTest, OneAtATime) {
   auto first = make_table("first");
   auto second = make_table("second");
   ASSERT_EQ(reg(first), 0);
@@ -162,7 +162,7 @@ TEST_F(EnableTest, OneAtATime) {
   unreg(second);
 }
 
-TEST_F(EnableTest, PartialSwitchTakesOnlySchedExtTasks) {
+TEST_F(ExtEnableTest, PartialSwitchTakesOnlySchedExtTasks) {
   populate();
   auto table = make_table("partial");
   set(*table, "flags", u64{abi::SCX_OPS_SWITCH_PARTIAL});
@@ -188,9 +188,9 @@ struct Failure {
   const char* message;  // of the exit; null: none
 };
 
-class EnableFailureTest : public EnableTest, public ::testing::WithParamInterface<Failure> {};
+class ExtEnableFailureTest : public ExtEnableTest, public ::testing::WithParamInterface<Failure> {};
 
-TEST_P(EnableFailureTest, LosesNoTask) {
+TEST_P(ExtEnableFailureTest, LosesNoTask) {
   populate();
   run_for(Nanos::from_ms(20));
   auto table = counting_table(50'000);
@@ -216,7 +216,7 @@ TEST_P(EnableFailureTest, LosesNoTask) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Steps, EnableFailureTest,
+    Steps, ExtEnableFailureTest,
     ::testing::Values(Failure{EnableStep::kAllocKickSyncs, 0, ENOMEM, nullptr},
                       Failure{EnableStep::kAllocSched, 0, ENOMEM, nullptr},
                       Failure{EnableStep::kLink, 0, 0, "scx_root_enable() failed (-12)"},
@@ -230,7 +230,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Failure{EnableStep::kInitTask, 17, 0, "ops.init_task() failed (-12) for "},
                       Failure{EnableStep::kEnableRace, 0, 0, "fault injection"}));
 
-TEST_F(EnableTest, AnErrorAtAnyMomentOfEnablingLosesNoTask) {
+TEST_F(ExtEnableTest, AnErrorAtAnyMomentOfEnablingLosesNoTask) {
   for (u64 us = 0; us < 12'000; us += 730) {
     boot("1n1l4c1t");
     counts_.clear();
