@@ -150,7 +150,8 @@ extern "C" {
 // Callers pass as many arguments as their call has; what is read beyond those is not looked at. Six
 // are read as the C library's does, the last of them from the caller's frame: not for ASan to
 // judge.
-__attribute__((no_sanitize("address"))) long syscall(long number, ...) noexcept {
+__attribute__((no_sanitize("address"))) // Like the C library's, it takes six arguments from where they would be, passed or not.
+__attribute__((no_sanitize_address)) long syscall(long number, ...) noexcept {
   long args[6];
   va_list list;
   va_start(list, number);

@@ -131,7 +131,9 @@ void Kernel::Private::irq_exit(CpuId cpu) {
     rq.preempted_at_ns = k.now().ns;
     rq.preempted_count = 0;
   }
-  if (++rq.preempted_count <= kMaxPreemptionsPerInstant) {
+  // A further one is for an interrupt that this CPU sent itself, which is not free.
+  if (++rq.preempted_count > 1) charge(k.machine_.costs().ipi_ns);
+  if (rq.preempted_count <= kMaxPreemptionsPerInstant) {
     const bool idle = rq.current()->is_idle();
     schedule(cpu, idle ? ScheduleMode::kIdle : ScheduleMode::kPreempt);
     if (!rq.need_resched) return;
