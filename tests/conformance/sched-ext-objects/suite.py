@@ -126,6 +126,9 @@ def run_once(context, version, case):
         except subprocess.TimeoutExpired:
             return f"still running after {SECONDS} s"
         text = out.read()
+    # No excuse for that.
+    if done.returncode not in range(5) or "Sanitizer:" in done.stderr:
+        raise context.Failure(f"crashed ({done.returncode})\n     replay: {shlex.join(command)}")
     last = (done.stderr.strip().splitlines() or [""])[-1]
     if done.returncode != case["status"]:
         problem = f"exit status {done.returncode}, not {case['status']}: {last}"
