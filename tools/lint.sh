@@ -5,7 +5,7 @@
 set -e -o pipefail
 cd "$(dirname "$0")/.."
 # (BPF programs and the ABI headers are C, laid out by hand.)
-mapfile -t files < <(find src tests bench -name '*.cc' -o -name '*.h' | sort)
+mapfile -t files < <(find src tests -name '*.cc' -o -name '*.h' | sort)
 
 case $1 in
 format) clang-format-19 -i "${files[@]}" ;;

@@ -10,7 +10,7 @@ namespace uscx {
 
 }  // namespace uscx
 
-#define USCX_ASSERT(cond)                                             \
-  (__builtin_expect(static_cast<bool>(cond), 1)                       \
-       ? static_cast<void>(0)                                         \
+#define USCX_ASSERT(cond)                       \
+  (__builtin_expect(static_cast<bool>(cond), 1) \
+       ? static_cast<void>(0)                   \
        : ::uscx::assertion_failed(#cond, __FILE__, __LINE__, __func__))

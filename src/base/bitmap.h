@@ -9,9 +9,15 @@
 
 namespace uscx::bitmap {
 
-inline bool test(const unsigned long* bits, u32 n) { return (bits[n / 64] >> (n % 64)) & 1; }
-inline void set(unsigned long* bits, u32 n) { bits[n / 64] |= 1UL << (n % 64); }
-inline void clear(unsigned long* bits, u32 n) { bits[n / 64] &= ~(1UL << (n % 64)); }
+inline bool test(const unsigned long* bits, u32 n) {
+  return (bits[n / 64] >> (n % 64)) & 1;
+}
+inline void set(unsigned long* bits, u32 n) {
+  bits[n / 64] |= 1UL << (n % 64);
+}
+inline void clear(unsigned long* bits, u32 n) {
+  bits[n / 64] &= ~(1UL << (n % 64));
+}
 
 /// The first set bit at or after `from`, or `nbits` where there is none.
 inline u32 next(const unsigned long* bits, u32 nbits, u32 from) {
@@ -25,7 +31,9 @@ inline u32 next(const unsigned long* bits, u32 nbits, u32 from) {
   }
   return nbits;
 }
-inline u32 first(const unsigned long* bits, u32 nbits) { return next(bits, nbits, 0); }
+inline u32 first(const unsigned long* bits, u32 nbits) {
+  return next(bits, nbits, 0);
+}
 
 inline u32 weight(const unsigned long* bits, u32 nbits) {
   u32 count = 0;

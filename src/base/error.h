@@ -20,10 +20,14 @@ struct Errno {
 template <class T>
 using Result = std::expected<T, Errno>;
 
-inline std::unexpected<Errno> fail(int errnum) { return std::unexpected(Errno{errnum}); }
+inline std::unexpected<Errno> fail(int errnum) {
+  return std::unexpected(Errno{errnum});
+}
 
 /// What a system call returns: the value, or -errno.
-inline long to_syscall(const Result<long>& r) { return r ? *r : -static_cast<long>(r.error().value); }
+inline long to_syscall(const Result<long>& r) {
+  return r ? *r : -static_cast<long>(r.error().value);
+}
 
 /// A failure a person reads: what, where, what to do; one line without a newline.
 struct Error {

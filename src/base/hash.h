@@ -39,7 +39,8 @@ class Random {
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
     return z ^ (z >> 31);
   }
-  /// Uniform in [0, bound); `bound` > 0. (Multiply-shift; the bias is below 2^-32 for small bounds.)
+  /// Uniform in [0, bound); `bound` > 0. (Multiply-shift; the bias is below 2^-32 for small
+  /// bounds.)
   constexpr u64 below(u64 bound) {
     return static_cast<u64>((static_cast<unsigned __int128>(next()) * bound) >> 64);
   }

@@ -16,7 +16,7 @@ struct ListNode {
 
 /// Doubly linked intrusive list of T through member `Link`; owns nothing, allocates nothing.
 /// Like Linux's list_head, but an unlinked node knows that it is.
-template <class T, ListNode T::*Link>
+template <class T, ListNode T::* Link>
 class IntrusiveList {
  public:
   IntrusiveList() { clear_head(); }

@@ -19,12 +19,13 @@ namespace uscx::bpf {
   X(sub) X(mul) X(div) X(sdiv) X(mod) X(smod) X(or) X(and) X(xor) X(lsh) X(rsh) X(arsh) X(mov)
 #define USCX_JMP_OPS(X) \
   X(jeq) X(jne) X(jgt) X(jge) X(jlt) X(jle) X(jset) X(jsgt) X(jsge) X(jslt) X(jsle)
-#define USCX_OTHER_OPS(X)                                                                          \
-  X(neg64)                                                                                         \
-  X(neg32) X(movsx8_64) X(movsx16_64) X(movsx32_64) X(movsx8_32) X(movsx16_32) X(zext16) X(zext32) \
-      X(nop) X(swap16) X(swap32) X(swap64) X(ld_imm64) X(ldx1) X(ldx2) X(ldx4) X(ldx8) X(ldsx1)    \
-          X(ldsx2) X(ldsx4) X(stx1) X(stx2) X(stx4) X(stx8) X(st1) X(st2) X(st4) X(st8) X(atomic4) \
-              X(atomic8) X(ja) X(may_goto) X(call_helper) X(call_kfunc) X(call_local) X(exit)      \
+#define USCX_OTHER_OPS(X)                                                                         \
+  X(neg64)                                                                                        \
+  X(neg32)                                                                                        \
+  X(movsx8_64) X(movsx16_64) X(movsx32_64) X(movsx8_32) X(movsx16_32) X(zext16) X(zext32) X(nop)  \
+      X(swap16) X(swap32) X(swap64) X(ld_imm64) X(ldx1) X(ldx2) X(ldx4) X(ldx8) X(ldsx1) X(ldsx2) \
+          X(ldsx4) X(stx1) X(stx2) X(stx4) X(stx8) X(st1) X(st2) X(st4) X(st8) X(atomic4)         \
+              X(atomic8) X(ja) X(may_goto) X(call_helper) X(call_kfunc) X(call_local) X(exit)     \
                   X(trap)
 
 enum class OpCode : u16 {

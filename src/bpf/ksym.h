@@ -16,8 +16,8 @@ namespace uscx::bpf {
 /// What stands for a per-CPU variable before bpf_per_cpu_ptr() picks one CPU's.
 inline constexpr ObjectType kPercpuVariable{"per-CPU variable"};
 
-/// Where the FUNC `btf_id` of the kernel BTF appears to be: in the kernel's text, which programs can
-/// compare and print but not read.
+/// Where the FUNC `btf_id` of the kernel BTF appears to be: in the kernel's text, which programs
+/// can compare and print but not read.
 constexpr u64 kernel_text_address(u32 btf_id) {
   return 0xffff'ffff'8100'0000 + u64{btf_id} * 16;
 }

@@ -20,8 +20,8 @@ class Program;
 /// program in each function slot (null where there is none). Lives as long as its map.
 struct StructOpsTable {
   u32 map_id = 0;
-  std::vector<std::byte> data;                            // sizeof(struct <type>) bytes
-  std::vector<std::shared_ptr<const Program>> programs;   // by member index
+  std::vector<std::byte> data;                           // sizeof(struct <type>) bytes
+  std::vector<std::shared_ptr<const Program>> programs;  // by member index
 };
 
 /// Linux: struct bpf_struct_ops.

@@ -140,7 +140,9 @@ class Code {
     return raw(0x18, dst, 2, 0, static_cast<s32>(fd)).raw(0, 0, 0, 0, off);
   }
   /// The address of the subprogram `distance` instructions after the next.
-  Code& function(u8 dst, s32 distance) { return raw(0x18, dst, 4, 0, distance + 1).raw(0, 0, 0, 0, 0); }
+  Code& function(u8 dst, s32 distance) {
+    return raw(0x18, dst, 4, 0, distance + 1).raw(0, 0, 0, 0, 0);
+  }
   Code& call(s32 helper) { return raw(0x85, 0, 0, 0, helper); }
   Code& kfunc(u32 btf_id) { return raw(0x85, 0, 2, 0, static_cast<s32>(btf_id)); }
   Code& jump_if_zero(u8 reg, s16 distance) { return raw(0x15, reg, 0, distance, 0); }

@@ -22,7 +22,7 @@ struct Sched;
 
 /// How the last scheduler ended; what ops.exit() was told.
 struct ExitRecord {
-  s32 kind = 0;         // SCX_EXIT_*; 0: none has ended
+  s32 kind = 0;  // SCX_EXIT_*; 0: none has ended
   s64 code = 0;
   std::string reason;
   std::string msg;
@@ -45,31 +45,32 @@ class Ext {
   void init_rqs();
 
   // Hooks of the core, as Linux's.
-  bool enabled() const;                 // scx_enabled()
-  bool switched_all() const;            // scx_switched_all()
+  bool enabled() const;       // scx_enabled()
+  bool switched_all() const;  // scx_switched_all()
   bool task_should_scx(int policy) const;
   int check_setscheduler(Task& p, int policy);  // 0 or positive errno
-  void init_task_entity(Task& p);       // init_scx_entity()
+  void init_task_entity(Task& p);               // init_scx_entity()
   // fork: all four on the parent's fiber, may sleep.
   void pre_fork(Task& p);
-  int fork(Task& p);                    // 0 or positive errno
+  int fork(Task& p);  // 0 or positive errno
   void post_fork(Task& p);
   void cancel_fork(Task& p);
-  void task_dead(Task& p);              // sched_ext_dead()
-  void tick(Rq& rq);                    // scx_tick(), from every tick
-  /// `idle` is what the CPU becomes. From the idle class's set_next and put_prev. scx_update_idle().
+  void task_dead(Task& p);  // sched_ext_dead()
+  void tick(Rq& rq);        // scx_tick(), from every tick
+  /// `idle` is what the CPU becomes. From the idle class's set_next and put_prev.
+  /// scx_update_idle().
   void update_idle(Rq& rq, bool idle, bool do_notify);
   bool allow_ttwu_queue(const Task& p) const;
   bool can_stop_tick(Rq& rq);
-  void rq_clock_updated(Rq& rq);        // scx_rq_clock_update()
-  void rq_unlocked(Rq& rq);             // scx_rq_clock_invalidate()
+  void rq_clock_updated(Rq& rq);  // scx_rq_clock_update()
+  void rq_unlocked(Rq& rq);       // scx_rq_clock_invalidate()
 
   // For observers and the command.
-  const char* state() const;            // "disabled", ...
+  const char* state() const;  // "disabled", ...
   u64 enable_seq() const;
   u64 hotplug_seq() const;
   u64 nr_rejected() const;
-  std::string root_ops_name() const;    // empty: none
+  std::string root_ops_name() const;  // empty: none
   std::vector<std::pair<std::string, s64>> events() const;
   const ExitRecord& last_exit() const;
   u64 nr_callbacks() const;
