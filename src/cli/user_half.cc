@@ -29,7 +29,7 @@ UserHalf* g_user_half = nullptr;
 std::string kernel_config(const sched::Kernel& kernel) {
   return fmt::format(
       "CONFIG_HZ={}\nCONFIG_NR_CPUS=8192\nCONFIG_X86_64=y\nCONFIG_PREEMPT_RCU=y\n"
-      "CONFIG_PREEMPT_DYNAMIC=y\nCONFIG_SCHED_CLASS_EXT=y\nCONFIG_NO_HZ_IDLE=y\n"
+      "CONFIG_PREEMPT_DYNAMIC=y\nCONFIG_SCHED_CLASS_EXT=y\n"
       "CONFIG_LOCALVERSION=\"\"\nCONFIG_CC_VERSION_TEXT=\"uscx\"\n",
       kernel.config().hz);
 }
