@@ -19,6 +19,13 @@ function(uscx_layer name)
     add_library(uscx_${name} INTERFACE)
     set(scope INTERFACE)
   endif()
+  # The library headers that nearly every file includes, parsed once for all layers.
+  if(name STREQUAL base)
+    target_precompile_headers(uscx_base PRIVATE <fmt/format.h> <algorithm> <expected> <functional> <map> <memory>
+      <optional> <set> <span> <string> <string_view> <unordered_map> <utility> <variant> <vector>)
+  elseif(sources)
+    target_precompile_headers(uscx_${name} REUSE_FROM uscx_base)
+  endif()
   target_include_directories(uscx_${name} ${scope} ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR})
   target_link_libraries(uscx_${name} ${scope} fmt::fmt)
   foreach(dep ${L_DEPENDS})

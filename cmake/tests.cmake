@@ -8,6 +8,8 @@ function(uscx_unit_tests layer)
   endif()
   add_executable(test_${layer} ${sources})
   target_include_directories(test_${layer} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_precompile_headers(test_${layer} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:<gmock/gmock.h$<ANGLE-R>>
+    $<$<COMPILE_LANGUAGE:CXX>:<gtest/gtest.h$<ANGLE-R>> $<$<COMPILE_LANGUAGE:CXX>:<fmt/format.h$<ANGLE-R>>)
   target_compile_definitions(test_${layer} PRIVATE
     USCX_TEST_DATA="${CMAKE_SOURCE_DIR}/tests/unit/${layer}")
   target_link_libraries(test_${layer} PRIVATE ${ARGN} GTest::gtest_main GTest::gmock)
