@@ -41,8 +41,8 @@ struct InsnProof {
   Memory memory = Memory::kUnproven;
   /// Reached on some path. Instructions that are not are replaced by isa::kTrap.
   bool reached = false;
-  /// A 64-bit ALU operation with an arena pointer as an operand: it is done in 32 bits and the upper
-  /// half of the result is zero. Linux: aux->needs_zext.
+  /// A 64-bit ALU operation with an arena pointer as an operand: it is done in 32 bits and the
+  /// upper half of the result is zero. Linux: aux->needs_zext.
   bool arena_alu = false;
 };
 
@@ -50,10 +50,12 @@ struct InsnProof {
 ///
 /// Beside the above, of every program that was accepted, on every path:
 ///  - each register read was written before; R10 is never written;
-///  - a call reaches a helper or kfunc of the table with arguments that its prototype allows, or the
+///  - a call reaches a helper or kfunc of the table with arguments that its prototype allows, or
+///  the
 ///    first instruction of a subprogram; at most 16 frames, whose stacks together (each for itself
 ///    under priv_stack) have at most 512 bytes;
-///  - no jump leaves its subprogram or lands in the second half of an ld_imm64; the last instruction
+///  - no jump leaves its subprogram or lands in the second half of an ld_imm64; the last
+///  instruction
 ///    is no fall-through;
 ///  - at exit no reference, lock, RCU, preempt or IRQ section is held; the return value is in its
 ///    member's range;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The words of the verifier: what a register holds, what an argument must be, what a call returns.
-// A type is a base (low 8 bits) and flags; the numbering is Linux's (7.3), so that a log that prints
-// one as a number prints the same.
+// A type is a base (low 8 bits) and flags; the numbering is Linux's (7.3), so that a log that
+// prints one as a number prints the same.
 #pragma once
 
 #include "base/types.h"
@@ -41,8 +41,8 @@ enum TypeFlag : u32 {
   kMemWrite = 1u << 26,
   kDynptrSkbMeta = 1u << 27,
   kDynptrFile = 1u << 28,
-  kDynptrFlags = kDynptrLocal | kDynptrRingbuf | kDynptrSkb | kDynptrXdp | kDynptrSkbMeta |
-                 kDynptrFile,
+  kDynptrFlags =
+      kDynptrLocal | kDynptrRingbuf | kDynptrSkb | kDynptrXdp | kDynptrSkbMeta | kDynptrFile,
 };
 
 /// What a register holds. Linux: enum bpf_reg_type.
