@@ -12,8 +12,8 @@
 #include <optional>
 
 #include "bpf/checker_internal.h"
-#include "bpf/exec.h"
-#include "bpf/exec_arith.h"
+#include "bpf/exec/arith.h"
+#include "bpf/exec/exec.h"
 
 namespace uscx::bpf::check {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "bpf/checker_internal.h"
-#include "bpf/exec.h"
+#include "bpf/exec/exec.h"
 
 namespace uscx::bpf::check {
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "bpf/bpf.h"
-#include "bpf/exec.h"
+#include "bpf/exec/exec.h"
 #include "bpf/fd_table.h"
 #include "bpf/helper.h"
 #include "bpf/ksym.h"

@@ -14,7 +14,7 @@
 #include "base/hash.h"
 #include "bpf/bpf.h"
 #include "bpf/checker.h"
-#include "bpf/exec.h"
+#include "bpf/exec/exec.h"
 #include "bpf/isa.h"
 
 namespace {

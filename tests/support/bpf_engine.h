@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "bpf/checker.h"
-#include "bpf/exec.h"
+#include "bpf/exec/exec.h"
 
 namespace uscx::bpf::test {
 

@@ -6,7 +6,7 @@
 
 #include <cstring>
 
-#include "bpf/exec.h"
+#include "bpf/exec/exec.h"
 #include "support/bpf_assembler.h"
 #include "support/bpf_engine.h"
 

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "bpf/bpf.h"
-#include "bpf/exec.h"
+#include "bpf/exec/exec.h"
 #include "support/bpf_assembler.h"
 #include "support/bpf_engine.h"
 

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "base/types.h"
-#include "bpf/exec.h"
-#include "bpf/exec_decode.h"
+#include "bpf/exec/decode.h"
+#include "bpf/exec/exec.h"
 
 namespace uscx::bpf {
 

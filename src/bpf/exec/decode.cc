@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "bpf/exec_decode.h"
+#include "bpf/exec/decode.h"
 
 #include "bpf/isa.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "bpf/exec.h"
+#include "bpf/exec/exec.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 
 #include "base/assert.h"
 #include "bpf/disasm.h"
-#include "bpf/exec_run.h"
+#include "bpf/exec/run.h"
 
 namespace uscx::bpf {
 

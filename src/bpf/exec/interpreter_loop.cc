@@ -2,8 +2,8 @@
 // The interpreter's loop: direct threading over decoded operations, every access checked.
 #include <cstring>
 
-#include "bpf/exec_arith.h"
-#include "bpf/exec_run.h"
+#include "bpf/exec/arith.h"
+#include "bpf/exec/run.h"
 
 namespace uscx::bpf {
 

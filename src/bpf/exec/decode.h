@@ -22,11 +22,11 @@ namespace uscx::bpf {
 #define USCX_OTHER_OPS(X)                                                                         \
   X(neg64)                                                                                        \
   X(neg32)                                                                                        \
-  X(movsx8_64) X(movsx16_64) X(movsx32_64) X(movsx8_32) X(movsx16_32) X(zext16) X(zext32) X(nop)  \
-      X(swap16) X(swap32) X(swap64) X(ld_imm64) X(ldx1) X(ldx2) X(ldx4) X(ldx8) X(ldsx1) X(ldsx2) \
-          X(ldsx4) X(stx1) X(stx2) X(stx4) X(stx8) X(st1) X(st2) X(st4) X(st8) X(atomic4)         \
-              X(atomic8) X(ja) X(may_goto) X(call_helper) X(call_kfunc) X(call_local) X(exit)     \
-                  X(trap)
+  X(movsx8_64)                                                                                    \
+  X(movsx16_64) X(movsx32_64) X(movsx8_32) X(movsx16_32) X(zext16) X(zext32) X(nop) X(swap16)     \
+      X(swap32) X(swap64) X(ld_imm64) X(ldx1) X(ldx2) X(ldx4) X(ldx8) X(ldsx1) X(ldsx2) X(ldsx4)  \
+          X(stx1) X(stx2) X(stx4) X(stx8) X(st1) X(st2) X(st4) X(st8) X(atomic4) X(atomic8) X(ja) \
+              X(may_goto) X(call_helper) X(call_kfunc) X(call_local) X(exit) X(trap)
 
 enum class OpCode : u16 {
 #define USCX_FOUR(name) k_##name##64k, k_##name##64x, k_##name##32k, k_##name##32x,
