@@ -19,6 +19,7 @@ endfunction()
 uscx_unit_tests(base uscx_base)
 uscx_unit_tests(btf uscx_btf)
 uscx_unit_tests(bpf uscx_bpf)
+uscx_unit_tests(verifier uscx_bpf)
 # Real libbpf, talking to our bpf(2) in the same process.
 uscx_unit_tests(libbpf uscx_bpf uscx_libbpf)
 target_link_options(test_libbpf PRIVATE

@@ -60,6 +60,9 @@ struct Scalar {
 
   /// Lets bits and ranges learn from one another. Linux: reg_bounds_sync.
   void sync();
+  /// The first part of sync(): ranges learn from bits. Linux: __update_reg_bounds.
+  void narrow_by_bits();
+  void narrow32_by_bits();
   void forget_ranges() { r64 = Range64::all(), r32 = Range32::all(); }
   /// What does not fit together ("range bounds violation", ...), or null. Linux:
   /// reg_bounds_sanity_check, whose caller forgets the ranges or fails (BPF_F_TEST_REG_INVARIANTS).
