@@ -131,7 +131,7 @@ void Scalar::sign_extend(u32 bytes) {
   }
   const u64 low = static_cast<u64>(smin()), high = static_cast<u64>(smax());
   const bool one_lap = low >> (bytes * 8) == high >> (bytes * 8);
-  const auto [min, max] = std::minmax(sign_extended(low, bytes), sign_extended(high, bytes));
+  const auto [min, max] = std::minmax({sign_extended(low, bytes), sign_extended(high, bytes)});
   if (one_lap && (min >= 0) == (max >= 0)) {
     r64 = Range64::of_signed(min, max);
     r32 = Range32::of_signed(static_cast<s32>(min), static_cast<s32>(max));
@@ -148,7 +148,7 @@ void Scalar::sign_extend32(u32 bytes) {
   USCX_ASSERT(bytes < 4);
   const u32 low = static_cast<u32>(s32_min()), high = static_cast<u32>(s32_max());
   const bool one_lap = low >> (bytes * 8) == high >> (bytes * 8);
-  const auto [min, max] = std::minmax(sign_extended(low, bytes), sign_extended(high, bytes));
+  const auto [min, max] = std::minmax({sign_extended(low, bytes), sign_extended(high, bytes)});
   if (is_const()) {
     const s64 v = sign_extended(var_off.value, bytes);
     var_off = Tnum::known(static_cast<u64>(v));

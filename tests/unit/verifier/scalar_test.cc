@@ -216,7 +216,9 @@ TEST(Scalar, ComparisonsNeverLoseAValue) {
         ASSERT_TRUE(c.b[is].contains(b.value))
             << int(op) << is32 << show(a.scalar) << show(b.scalar) << show(c.b[is]);
         const Condition self = evaluate(op, a.scalar, a.scalar, is32, true);
-        if (self.taken) ASSERT_EQ(*self.taken, compare(op, a.value, a.value, is32));
+        if (self.taken) {
+          ASSERT_EQ(*self.taken, compare(op, a.value, a.value, is32));
+        }
       }
     }
   }
@@ -229,7 +231,9 @@ TEST(Scalar, InclusionHolds) {
     const Sample a = sample(random), b = sample(random);
     ASSERT_TRUE(a.scalar.includes(a.scalar));
     ASSERT_TRUE(Scalar::unknown().includes(a.scalar));
-    if (a.scalar.includes(b.scalar)) ASSERT_TRUE(a.scalar.contains(b.value));
+    if (a.scalar.includes(b.scalar)) {
+      ASSERT_TRUE(a.scalar.contains(b.value));
+    }
   }
 }
 
