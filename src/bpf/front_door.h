@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
-#include "bpf/map.h"
+#include "bpf/maps/map.h"
 #include "bpf/uapi.h"
 #include "bpf/user_log.h"
 #include "bpf/user_memory.h"

@@ -4,7 +4,7 @@
 
 #include "bpf/bpf.h"
 #include "bpf/impl.h"
-#include "bpf/map_task_storage.h"
+#include "bpf/maps/task_storage.h"
 
 namespace uscx::bpf {
 

@@ -16,7 +16,7 @@
 #include "bpf/helper.h"
 #include "bpf/ksym.h"
 #include "bpf/link.h"
-#include "bpf/map.h"
+#include "bpf/maps/map.h"
 #include "bpf/spin_locks.h"
 #include "bpf/struct_ops_map.h"
 #include "bpf/timer.h"

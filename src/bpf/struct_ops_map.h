@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "bpf/map.h"
+#include "bpf/maps/map.h"
 #include "bpf/struct_ops.h"
 
 namespace uscx::bpf {

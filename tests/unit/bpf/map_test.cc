@@ -5,7 +5,7 @@
 #include <set>
 
 #include "base/hash.h"
-#include "bpf/map_fields.h"
+#include "bpf/maps/fields.h"
 #include "btf/btf.h"
 #include "btf/builder.h"
 #include "support/bpf_user.h"

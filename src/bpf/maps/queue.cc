@@ -4,7 +4,7 @@
 #include <deque>
 
 #include "bpf/bpf.h"
-#include "bpf/map.h"
+#include "bpf/maps/map.h"
 
 namespace uscx::bpf {
 

@@ -7,7 +7,7 @@
 
 #include "base/assert.h"
 #include "bpf/bpf.h"
-#include "bpf/map.h"
+#include "bpf/maps/map.h"
 
 namespace uscx::bpf {
 

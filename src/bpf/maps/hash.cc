@@ -8,7 +8,7 @@
 #include "base/assert.h"
 #include "base/hash.h"
 #include "bpf/bpf.h"
-#include "bpf/map.h"
+#include "bpf/maps/map.h"
 
 namespace uscx::bpf {
 

@@ -4,8 +4,8 @@
 
 #include "bpf/bpf.h"
 #include "bpf/impl.h"
-#include "bpf/map.h"
-#include "bpf/map_task_storage.h"
+#include "bpf/maps/map.h"
+#include "bpf/maps/task_storage.h"
 
 namespace uscx::bpf {
 

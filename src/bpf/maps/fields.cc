@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "bpf/map_fields.h"
+#include "bpf/maps/fields.h"
 
 #include <algorithm>
 #include <array>

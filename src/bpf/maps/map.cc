@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "bpf/map.h"
+#include "bpf/maps/map.h"
 
 #include <array>
 #include <cstring>

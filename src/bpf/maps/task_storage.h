@@ -4,7 +4,7 @@
 #include <map>
 #include <unordered_map>
 
-#include "bpf/map.h"
+#include "bpf/maps/map.h"
 
 namespace uscx::bpf {
 

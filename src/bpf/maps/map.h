@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/lock.h"
 #include "base/types.h"
-#include "bpf/map_fields.h"
+#include "bpf/maps/fields.h"
 #include "bpf/uapi.h"
 #include "bpf/window.h"
 
