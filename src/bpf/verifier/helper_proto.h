@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <string>
 #include <string_view>
 
 #include "base/types.h"
@@ -48,7 +49,8 @@ std::string_view helper_name(u32 id);
 const HelperProto* helper_for(const ProgContext& prog, u32 id);
 
 /// May a map of `map_type` be given to helper `id`? False: "cannot pass map_type %d into func
-/// %s#%d". Linux: check_map_func_compatibility, its two tables.
-bool map_allows_helper(u32 map_type, u32 id);
+/// %s#%d", after what `log` gets. Linux: check_map_func_compatibility, but for tail calls among
+/// subprograms.
+bool map_allows_helper(const ProgContext& prog, u32 map_type, u32 id, std::string& log);
 
 }  // namespace uscx::bpf::verifier

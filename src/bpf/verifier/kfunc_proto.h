@@ -31,11 +31,20 @@ enum class KfuncHook : u8 {
   kNone,  // of types that get no set of their own
 };
 
+/// Conditions beyond the hook, by the set they stand for; sched_ext's are in bpf::KfuncRegistry.
+enum class KfuncFilterKind : u8 {
+  kNone,
+  kSession,   // session programs: kprobe, uprobe, fsession
+  kIterator,  // BPF_TRACE_ITER
+  kKsock,     // SYSCALL, and LSM but for the hook that sending passes through
+  kLsm,       // LSM programs among the tracing ones
+};
+
 struct KfuncProto {
   std::string_view name;
-  u32 flags = 0;               // KfFlag
-  u32 hooks = 0;               // 1 << KfuncHook
-  std::string_view file = {};  // where Linux registers it, for messages to developers
+  u32 flags = 0;  // KfFlag
+  u32 hooks = 0;  // 1 << KfuncHook
+  KfuncFilterKind filter = KfuncFilterKind::kNone;
 
   bool has(KfFlag flag) const { return flags & flag; }
   bool in(KfuncHook hook) const { return hooks & (1u << static_cast<u32>(hook)); }
@@ -47,8 +56,8 @@ const KfuncProto* kfunc_proto(std::string_view name);
 std::span<const KfuncProto> all_kfuncs();
 /// The hook of a type of program. Linux: bpf_prog_type_to_kfunc_hook.
 KfuncHook kfunc_hook(u32 prog_type);
-/// Is the kfunc registered for this type? Filters (sched_ext's contexts, cgroup, ...) come on top.
-/// False: "calling kernel function %s is not allowed". Linux: btf_kfunc_id_set_contains.
-bool kfunc_registered_for(const KfuncProto& kfunc, u32 prog_type);
+/// May the program call it, as far as the tables know? sched_ext's filters come on top. False:
+/// "calling kernel function %s is not allowed". Linux: btf_kfunc_is_allowed.
+bool kfunc_allowed(const KfuncProto& kfunc, const ProgContext& prog);
 
 }  // namespace uscx::bpf::verifier

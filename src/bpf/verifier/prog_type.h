@@ -125,6 +125,10 @@ struct ProgContext {
   /// The name of what attach_btf_id names: a function ("bpf_lsm_file_open"), a tracepoint's
   /// typedef ("btf_trace_sched_switch"), a struct_ops member ("enqueue"); empty without one.
   std::string_view attach_name = {};
+  /// STRUCT_OPS: the struct's name ("sched_ext_ops"); else empty.
+  std::string_view struct_ops_type = {};
+  /// Does it trace or replace a BPF program rather than a kernel function? Linux: aux->dst_prog.
+  bool attach_is_prog = false;
   /// Does the attached-to prototype return void? LSM and struct_ops.
   bool attach_returns_void = false;
   bool gpl_compatible = true;
@@ -138,6 +142,13 @@ bool is_verify_only(u32 type);
 /// The BTF name of the user-visible context ("__sk_buff", "xdp_md", "bpf_sysctl"), for "ctx" tags
 /// of global functions' arguments; empty where the type has none. Linux: bpf_ctx_convert.
 std::string_view context_type_name(u32 type);
+
+/// May LSM programs on this hook ("bpf_lsm_file_open") sleep? Linux: bpf_lsm_is_sleepable_hook.
+bool lsm_hook_is_sleepable(std::string_view hook);
+/// Are the hook's arguments untrusted (objects half made or half gone)? Linux: bpf_lsm_is_trusted.
+bool lsm_hook_is_trusted(std::string_view hook);
+/// Hooks no program may attach to. Linux: bpf_lsm_disabled_hooks.
+bool lsm_hook_is_disabled(std::string_view hook);
 
 /// How a program's context is checked.
 enum class ContextRule : u8 {
@@ -155,10 +166,12 @@ struct CtxAccess {
 };
 
 /// May a program access `size` bytes at `off` of its context? `ldsx`: a sign-extending load. False:
-/// "invalid bpf_context access off=%d size=%d"; `log` gets the lines that come before it. Only for
-/// ContextRule::kTable. Linux: is_valid_access of each type.
-bool ctx_access(const ProgContext& prog, s32 off, u32 size, bool write, bool ldsx, CtxAccess& out,
-                std::string& log);
+/// "invalid bpf_context access off=%d size=%d". Only for ContextRule::kTable. Linux:
+/// is_valid_access of each type.
+bool ctx_access(const ProgContext& prog, s32 off, u32 size, bool write, bool ldsx, CtxAccess& out);
+/// Does the kernel convert accesses to the context (so that its address must not be moved)? Linux:
+/// ops->convert_ctx_access.
+bool context_is_rewritten(u32 type);
 
 /// The same for what PTR_TO_SOCK_COMMON, PTR_TO_SOCKET, PTR_TO_TCP_SOCK, PTR_TO_XDP_SOCK point at
 /// (reads only). `field_size`: bytes converted, 0 none. Linux: check_sock_access.

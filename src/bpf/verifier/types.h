@@ -119,6 +119,16 @@ enum RetBase : u32 {
 };
 using RetType = u32;  // RetBase | TypeFlag...
 
+constexpr u32 operator|(RegBase base, TypeFlag flag) {
+  return u32{base} | u32{flag};
+}
+constexpr u32 operator|(ArgBase base, TypeFlag flag) {
+  return u32{base} | u32{flag};
+}
+constexpr u32 operator|(RetBase base, TypeFlag flag) {
+  return u32{base} | u32{flag};
+}
+
 constexpr bool may_be_null(u32 type) {
   return type & kMaybeNull;
 }
