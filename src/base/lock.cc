@@ -84,6 +84,7 @@ void RankedLock::remove(HeldLocks& held, bool shared, const std::source_location
 
 void RankedLock::lock(HeldLocks& held, std::source_location where) {
   check_order(held, where);
+  if (held.hooks != nullptr) held.hooks->acquiring(*this, held, false, where);
   if (owner_ != nullptr) {
     lock_violation("taken while another context holds it", *this, *owner_, where);
   }
@@ -95,10 +96,12 @@ void RankedLock::lock(HeldLocks& held, std::source_location where) {
 void RankedLock::unlock(HeldLocks& held, std::source_location where) {
   remove(held, false, where);
   owner_ = nullptr;
+  if (held.hooks != nullptr) held.hooks->released(*this);
 }
 
 void RankedLock::lock_shared(HeldLocks& held, std::source_location where) {
   check_order(held, where);
+  if (held.hooks != nullptr) held.hooks->acquiring(*this, held, true, where);
   if (owner_ != nullptr) {
     lock_violation("taken while another context holds it", *this, *owner_, where);
   }
@@ -109,6 +112,7 @@ void RankedLock::lock_shared(HeldLocks& held, std::source_location where) {
 void RankedLock::unlock_shared(HeldLocks& held, std::source_location where) {
   remove(held, true, where);
   --readers_;
+  if (held.hooks != nullptr) held.hooks->released(*this);
 }
 
 }  // namespace uscx

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Ranked locks. Linux's order of locks is written down once, here, and checked at every
 // acquisition, in every build. In a simulated machine one context runs at a time, so a spinlock is
-// always free when its order is right; a live machine spins on the same objects.
+// always free when its order is right; in an exploring one another context may hold it, and the
+// taker gives way until it is free (LockHooks); a live machine spins on the same objects.
 #pragma once
 
 #include <array>
@@ -39,6 +40,20 @@ enum class LockRank : u8 {
 std::string_view to_string(LockRank rank);
 
 class RankedLock;
+class HeldLocks;
+
+/// What a machine in which contexts interleave does around locks. Contexts say that they live in
+/// one by HeldLocks::hooks; without it a lock costs one branch more.
+class LockHooks {
+ public:
+  virtual ~LockHooks() = default;
+  /// The context of `held` is about to take `lock`, which the order allows (shared: to read).
+  /// Another context may run; returns once the lock can be taken.
+  virtual void acquiring(const RankedLock& lock, HeldLocks& held, bool shared,
+                         const std::source_location& where) = 0;
+  /// `lock` has just been released by the running context. Another context may run.
+  virtual void released(const RankedLock& lock) = 0;
+};
 
 /// The locks one context (a CPU's interrupt path, or a fiber) holds, in the order it took them.
 class HeldLocks {
@@ -50,6 +65,8 @@ class HeldLocks {
   bool atomic() const { return spinlocks_ > 0; }
   /// One line per held lock, with the place that took it.
   void print() const;
+
+  LockHooks* hooks = nullptr;  // null: no other context can run in between
 
  private:
   friend class RankedLock;
@@ -85,6 +102,10 @@ class RankedLock {
   /// Held exclusively by that context; HeldLocks::holds() sees readers too.
   bool held_by(const HeldLocks& held) const { return owner_ == &held; }
   u32 readers() const { return readers_; }
+  /// Nobody holds it in a way that keeps a taker out.
+  bool free_for(bool shared) const { return owner_ == nullptr && (shared || readers_ == 0); }
+  /// The locks of the context that holds it exclusively, or null.
+  const HeldLocks* owner() const { return owner_; }
 
   LockRank rank() const { return rank_; }
   u64 order() const { return order_; }

@@ -8,7 +8,8 @@ namespace uscx::bpf {
 const char* SpinLocks::lock(u64 address, HeldLocks& held) {
   for (const Taken& taken : taken_) {
     if (taken.held == &held) return "a bpf_spin_lock is held already";
-    if (taken.address == address) return "the bpf_spin_lock is held by another context";
+    // Contexts that interleave wait for it; where they do not, it was left behind.
+    if (taken.address == address && held.hooks == nullptr) return "the bpf_spin_lock is held by another context";
   }
   auto& lock = locks_[address];
   if (!lock) lock = std::make_unique<RankedLock>(LockRank::kBpfObject, "bpf_spin_lock");

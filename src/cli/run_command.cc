@@ -9,6 +9,7 @@
 #include <cstring>
 #include <memory>
 
+#include "cli/explore.h"
 #include "cli/session.h"
 
 namespace uscx::cli {
@@ -33,6 +34,7 @@ bool write_file(const std::string& path, const std::string& text) {
 int run(const RunOptions& options) {
   const auto plan = plan_run(options);
   if (!plan) return fail_with(plan.error().message);
+  if (options.explore_seeds != 0) return explore(options);
   auto machine = machine::load_machine(options.machine);
   if (!machine) return fail_with(machine.error().message);
   auto workload = workload::Workload::load(options.workload);
@@ -64,6 +66,7 @@ constexpr const char* kExamples = R"(Examples:
   uscx run scx_simple.bpf.o --set simple_ops.timeout_ms=1000 --set 'simple_ops.flags=SCX_OPS_ENQ_LAST|SCX_OPS_ENQ_EXITING'
   uscx run mine.bpf.o --set limit=8 --get nr_dispatched --get uei.msg
   uscx run mine.bpf.o --workload mine.json --seed 7 --printk --dmesg --json out.json
+  uscx run mine.bpf.o --machine 1n1l4c1t --explore 1000
 
 Exit status: 0 ran to the end, 1 bad usage or input, 2 refused at load,
 3 ejected by an error, 4 ejected by a stall.)";
@@ -83,9 +86,9 @@ void add_run_command(CLI::App& app, int* status) {
   verb->add_option("--workload", o->workload,
                    "Workload: spin-sleep, hackbench, schbench, or an rt-app FILE.json")
       ->capture_default_str();
-  verb->add_option("--duration", o->duration,
-                   "Virtual time to run for, from the scheduler's attachment")
-      ->capture_default_str();
+  auto* duration = verb->add_option("--duration", o->duration,
+                                    "Virtual time to run for, from the scheduler's attachment")
+                       ->capture_default_str();
   verb->add_option("--seed", o->seed, "Seed of everything random")->capture_default_str();
   verb->add_option("--kernel", o->kernel, "Kernel version to be: 7.2 or 7.3")
       ->capture_default_str();
@@ -105,8 +108,21 @@ void add_run_command(CLI::App& app, int* status) {
   verb->add_flag("-v,--verbose", o->verbose,
                  "Show event counters, unserved requests and the debug dump");
   verb->add_flag("-q,--quiet", o->quiet, "No progress bar");
+  verb->add_flag("--check", o->check, "Check the kernel's invariants after every event");
+  auto* many =
+      verb->add_option("--explore", o->explore_seeds,
+                       "Run once for each of so many seeds of CPU interleavings, and print "
+                       "what fails (--duration is 100ms then, if not given)");
+  verb->add_option("--explore-seed", o->explore_seed, "Run with the interleavings of one seed")
+      ->excludes(many);
+  verb->add_option("--explore-depth", o->explore_depth,
+                   "Interleavings: 0 a random walk, N so many change points (by the seed)")
+      ->check(CLI::Range(0, 1000));
   verb->footer(kExamples);
-  verb->callback([o, status] { *status = run(*o); });
+  verb->callback([o, status, duration, many] {
+    if (many->count() != 0 && duration->count() == 0) o->duration = "100ms";
+    *status = run(*o);
+  });
 }
 
 }  // namespace uscx::cli

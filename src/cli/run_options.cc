@@ -96,6 +96,9 @@ std::string replay_command(const RunOptions& o) {
       fmt::format("uscx run {} --machine {} --workload {} --duration {} --seed {} --kernel {}",
                   quoted(o.scheduler), quoted(o.machine), quoted(o.workload), quoted(o.duration),
                   o.seed, quoted(o.kernel));
+  if (o.check) out += " --check";
+  if (o.explore_seed != 0) out += fmt::format(" --explore-seed {}", o.explore_seed);
+  if (o.explore_depth >= 0) out += fmt::format(" --explore-depth {}", o.explore_depth);
   for (const std::string& s : o.settings) out += fmt::format(" --set {}", quoted(s));
   for (const std::string& s : o.wanted) out += fmt::format(" --get {}", quoted(s));
   return out;

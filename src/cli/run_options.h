@@ -26,7 +26,11 @@ struct RunOptions {
   bool printk = false;
   bool dmesg = false;
   bool verbose = false;
-  bool quiet = false;  // no progress bar
+  bool quiet = false;      // no progress bar
+  bool check = false;      // invariants
+  u64 explore_seeds = 0;   // --explore: how many; 0: do not
+  u64 explore_seed = 0;    // --explore-seed: this one; 0: a plain run
+  s64 explore_depth = -1;  // PCT's change points; 0: random walk; -1: by the seed
 };
 
 /// The options that have been looked at.

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "cli/explore.h"
 #include "sched/ext/ext.h"
 
 namespace uscx::cli {
@@ -52,9 +53,9 @@ class LoaderBehaviour final : public sched::Behaviour {
 Session::Session(const RunPlan& plan, machine::MachineSpec machine, workload::Workload workload)
     : plan_(plan),
       machine_name_(machine.topology.description),
-      machine_(std::move(machine)),
+      machine_(make_machine(plan.options, machine)),
       workload_(std::move(workload)),
-      kernel_({.version = plan.kernel, .seed = plan.options.seed}, machine_),
+      kernel_({.version = plan.kernel, .seed = plan.options.seed}, *machine_),
       fingerprint_(kernel_.trace()),
       metrics_(kernel_.trace(), kernel_.nr_cpus()),
       history_(kernel_.trace()),
@@ -62,7 +63,11 @@ Session::Session(const RunPlan& plan, machine::MachineSpec machine, workload::Wo
                 print_if(plan.options.dmesg, plan.options)),
       user_half_(kernel_),
       progress_(!plan.options.quiet, plan.duration) {
-  machine_.attach(kernel_);
+  machine_->attach(kernel_);
+  if (plan.options.check || plan.options.explore_seed != 0) {
+    invariants_.emplace(kernel_);
+    machine_->set_after_event([this] { invariants_->after_event(); });
+  }
   kernel_.trace().scx_exit.subscribe(
       [this](Nanos, s32 kind, s64, std::string_view, std::string_view) { note_exit(kind); });
 }
@@ -82,7 +87,7 @@ void Session::note_exit(s32 kind) {
 void Session::measure() {
   constexpr Nanos kPoll = Nanos::from_s(1);  // loaders print their statistics every second
   const Nanos end = kernel_.now() + plan_.duration;
-  machine_.timer_start(end_, end, kernel_.cpu());
+  machine_->timer_start(end_, end, kernel_.cpu());
   while (kernel_.now() < end) kernel_.sleep_ns(std::min(end - kernel_.now(), kPoll));
 }
 
@@ -128,15 +133,15 @@ std::expected<void, LoadError> Session::start() {
         LoadError{LoadError::Kind::kInput, "the loader's task cannot be created"});
   }
   constexpr u64 kProgressEvents = 20'000;
-  machine_.set_progress(kProgressEvents,
-                        [this] { progress_.update(machine_.now(), machine_.events()); });
+  machine_->set_progress(kProgressEvents,
+                         [this] { progress_.update(machine_->now(), machine_->events()); });
   return {};
 }
 
 std::expected<bool, LoadError> Session::advance(Nanos deadline) {
   const auto started = std::chrono::steady_clock::now();
   user_half_.activate();
-  const auto ended = machine_.run_until([this] { return done_; }, deadline);
+  const auto ended = machine_->run_until([this] { return done_; }, deadline);
   const auto wall = std::chrono::steady_clock::now() - started;
   wall_ns_ += static_cast<u64>(std::chrono::duration_cast<std::chrono::nanoseconds>(wall).count());
   if (!ended) return std::unexpected(LoadError{LoadError::Kind::kStuck, ended.error().message});
@@ -145,6 +150,7 @@ std::expected<bool, LoadError> Session::advance(Nanos deadline) {
 
 std::expected<observe::RunReport, LoadError> Session::finish() {
   progress_.clear();
+  if (invariants_) invariants_->check_all();
   if (load_error_ && load_error_->kind == LoadError::Kind::kInput) {
     return std::unexpected(*load_error_);
   }
@@ -187,7 +193,7 @@ observe::RunReport Session::report() {
   r.replay = replay_command(plan_.options);
   r.verbose = plan_.options.verbose;
   r.wall_ns = wall_ns_;
-  r.events = machine_.events();
+  r.events = machine_->events();
   r.unserved = kernel_.bpf().unserved();
   r.faults_to_zero = kernel_.bpf().faults_to_zero();
   if (load_error_) {

@@ -18,6 +18,7 @@
 #include "observe/metrics.h"
 #include "observe/report.h"
 #include "observe/task_history.h"
+#include "sched/invariants.h"
 #include "sched/kernel.h"
 #include "workload/workload.h"
 
@@ -39,7 +40,7 @@ class Session {
   /// Simulates up to `deadline`; true where the run is over.
   std::expected<bool, LoadError> advance(Nanos deadline);
   std::expected<observe::RunReport, LoadError> finish();
-  Nanos now() const { return machine_.now(); }
+  Nanos now() const { return machine_->now(); }
 
  private:
   void loader_main();
@@ -52,13 +53,14 @@ class Session {
 
   const RunPlan& plan_;
   std::string machine_name_;
-  machine::SimulatedMachine machine_;
+  std::unique_ptr<machine::SimulatedMachine> machine_;
   workload::Workload workload_;
   sched::Kernel kernel_;
   observe::Fingerprint fingerprint_;
   observe::Metrics metrics_;
   observe::TaskHistory history_;
   observe::MessageLog messages_;
+  std::optional<sched::Invariants> invariants_;  // --check, --explore
   UserHalf user_half_;
   Progress progress_;
   Loader loader_;

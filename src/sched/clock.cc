@@ -5,7 +5,6 @@
 namespace uscx::sched {
 
 void Kernel::rq_lock(Rq& r, std::source_location where) {
-  sync_point("rq_lock");
   r.lock.lock(held(), where);
   r.clock_valid = false;
 }
@@ -46,10 +45,26 @@ u64 Kernel::update_curr_common(Rq& r) {
 }
 
 Rq& Kernel::task_rq_lock(Task& p) {
-  p.pi_lock.lock(held());
-  Rq& r = task_rq(p);
-  rq_lock(r);
-  return r;
+  for (;;) {
+    p.pi_lock.lock(held());
+    Rq& r = task_rq(p);
+    rq_lock(r);
+    // A move between runqueues needs no more than their locks (sched_ext's).
+    if (&r == &task_rq(p) && !p.on_rq_migrating()) return r;
+    task_rq_unlock(r, p);
+    while (p.on_rq_migrating()) relax("on_rq");
+  }
+}
+
+Rq& Kernel::task_rq_lock_pi_held(Task& p) {
+  USCX_ASSERT(p.pi_lock.held_by(held()));
+  for (;;) {
+    Rq& r = task_rq(p);
+    rq_lock(r);
+    if (&r == &task_rq(p) && !p.on_rq_migrating()) return r;
+    rq_unlock(r);
+    while (p.on_rq_migrating()) relax("on_rq");
+  }
 }
 
 void Kernel::task_rq_unlock(Rq& r, Task& p) {

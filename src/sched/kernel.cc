@@ -52,11 +52,32 @@ KernelInternals::KernelInternals(Kernel& kernel, CpuId cpu) : kernel_(kernel) {
   kernel.activate();
   kernel.private_->in_entry = true;
   kernel.this_cpu_ = cpu;
+  USCX_ASSERT(!kernel.this_rq().in_entry);
+  kernel.this_rq().in_entry = true;
 }
 
 KernelInternals::~KernelInternals() {
   USCX_ASSERT(kernel_.this_rq().irq_held.empty() && kernel_.fiber_ == nullptr);
   kernel_.private_->in_entry = false;
+  kernel_.this_rq().in_entry = false;
+  // Where others run meanwhile, an idle CPU's interrupt is a reader that grace periods wait for.
+  if (kernel_.explored() && kernel_.current().is_idle()) {
+    kernel_.private_->rcu_quiescent(kernel_.this_cpu_);
+  }
+}
+
+Kernel::Context Kernel::leave_context() {
+  const Context context{.cpu = this_cpu_, .fiber = fiber_, .in_entry = private_->in_entry};
+  fiber_ = nullptr;
+  private_->in_entry = false;
+  return context;
+}
+
+void Kernel::enter_context(const Context& context) {
+  USCX_ASSERT(fiber_ == nullptr && !private_->in_entry);
+  this_cpu_ = context.cpu;
+  fiber_ = context.fiber;
+  private_->in_entry = context.in_entry;
 }
 
 // ----------------------------------------------------------------------------------- objects
@@ -162,6 +183,7 @@ void Kernel::Private::make_runqueues() {
     rq->clock = rq->clock_task = k.now().ns;
     rq->switched_at_ns = rq->idle_since_ns = k.now().ns;
     rq->wake_work = std::make_unique<WakeWork>(cpu);
+    rq->irq_held.hooks = k.explorer_;
     k.rqs_.push_back(rq);
     bitmap::set(k.possible_mask_->bits, i);
     if (info.online) bitmap::set(k.online_mask_->bits, i);
@@ -213,11 +235,22 @@ void Kernel::Private::register_ksyms() {
   k.bpf_->register_ksym("sd_llc_size", sizeof(int), true, element(llc_size));
 }
 
+/// What a program does between two calls is one step; another CPU may come before each.
+void Kernel::Private::make_kfuncs_sync_points() {
+  for (const auto& kfunc : k.bpf_->kfuncs().all()) {
+    kfunc->fn = [this, name = kfunc->name.data(), fn = std::move(kfunc->fn)](bpf::KfuncCall& call) {
+      k.sync_point(name);
+      return fn(call);
+    };
+  }
+}
+
 Kernel::Kernel(const KernelConfig& config, Machine& machine)
     : config_(config),
       machine_(machine),
       random_(config.seed),
       window_(make_window()),
+      explorer_(machine.explorer()),
       private_(std::make_unique<Private>(*this)) {
   window_->activate();
   private_->make_root_cgroup();
@@ -233,6 +266,7 @@ Kernel::Kernel(const KernelConfig& config, Machine& machine)
   ext_->init_rqs();
   for (Rq* rq : rqs_) ext_->init_task_entity(*rq->idle_task());
   ext_->register_bpf();
+  if (explored()) private_->make_kfuncs_sync_points();
 }
 
 Kernel::~Kernel() {

@@ -2,6 +2,7 @@
 // What the scheduler core runs on. Owned by sched/, implemented by machine/.
 #pragma once
 
+#include "base/lock.h"
 #include "base/types.h"
 #include "sched/costs.h"
 #include "sched/topology.h"
@@ -32,7 +33,18 @@ class IrqWork {
   bool queued = false;  // the machine's own
 };
 
-/// The machine calls the kernel's entry points (Kernel::irq_*, Kernel::run_current) one at a time.
+/// The part of a machine that lets another CPU go first in the middle of a kernel entry: at locks
+/// (LockHooks) and where the kernel reads or writes something that others touch without a lock.
+class Explorer : public LockHooks {
+ public:
+  /// A place where another CPU may go first. `name` says what is raced for.
+  virtual void sync_point(const char* name) = 0;
+  /// One round of a loop that waits for what another CPU does. Linux: cpu_relax().
+  virtual void relax(const char* name) = 0;
+};
+
+/// The machine calls the kernel's entry points (Kernel::irq_*, Kernel::run_current) one at a time;
+/// an exploring one may begin another CPU's while one is at a sync point.
 /// Who charges what: the kernel charges ticks, wakeups, system calls, fork, exit and BPF (by
 /// charge() or as a compute step of the task); the machine adds what lies between: context
 /// switches, idle exits, IPIs, and refilled caches after a migration.
@@ -66,8 +78,8 @@ class Machine {
   /// The kernel used `cost` of this CPU's time: what runs there is delayed by it.
   virtual void charge(CpuId cpu, Nanos cost) = 0;
 
-  /// A place where another CPU may go first. Nothing in a plain run.
-  virtual void sync_point(const char* name) = 0;
+  /// Null in a machine whose kernel entries run to their ends: sync points cost a branch there.
+  virtual Explorer* explorer() { return nullptr; }
 };
 
 }  // namespace uscx::sched

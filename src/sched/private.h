@@ -76,6 +76,7 @@ struct Kernel::Private {
   void make_runqueues();
   void make_idle_tasks();
   void register_ksyms();
+  void make_kfuncs_sync_points();
   Task& allocate_task(std::string comm);
   void free_task(Task& p);
 
@@ -84,7 +85,8 @@ struct Kernel::Private {
   bool schedule(CpuId cpu, ScheduleMode mode);
   Task& pick_next_task(Rq& rq, Task& prev);
   void context_switch(Rq& rq, Task& prev, Task& next, u32 prev_state, bool voluntary);
-  void finish_task_switch(Task& prev);
+  /// The last of it: it is off its CPU. Linux: the end of finish_task_switch().
+  void task_is_dead(Task& prev);
   /// What the return from an interrupt does.
   void irq_exit(CpuId cpu);
 

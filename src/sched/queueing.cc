@@ -107,6 +107,11 @@ void Kernel::sched_change_end(const SchedChange& change) {
   const bool class_changes = (change.flags & ENQUEUE_CLASS) != 0;
   USCX_ASSERT(p.klass == change.klass || class_changes);
   if (class_changes) p.klass->switching_to(r, p);
+  if (class_changes && planted(PlantedBug::kClassSwitchDropsRqLock)) {
+    rq_unlock(r);
+    rq_lock(r);
+    update_rq_clock(r);
+  }
   if (change.queued) enqueue_task(r, p, change.flags);
   if (change.running) set_next_task(r, p);
   if (!class_changes) {

@@ -33,6 +33,7 @@ struct Rq : abi::rq {
   bool resched_sent = false;  // an IPI is under way
   bool clock_valid = false;   // the clock was updated since the lock was taken
   bool tick_on = false;
+  bool in_entry = false;  // this CPU is in a kernel entry: others see it in an explored run only
   u32 preempt_count = 0;             // of what runs here; schedule() waits for 0
   SchedClass* next_klass = nullptr;  // rq->next_class: the highest class known to be runnable here
 

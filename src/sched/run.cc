@@ -86,7 +86,10 @@ bool Kernel::Private::run_deferred(CpuId cpu, Task& p) {
       return false;
     }
     case Step::Kind::kCall: {
-      if (fiber_pool.empty()) fiber_pool.push_back(std::make_unique<Fiber>());
+      if (fiber_pool.empty()) {
+        fiber_pool.push_back(std::make_unique<Fiber>());
+        fiber_pool.back()->held.hooks = k.explorer_;
+      }
       p.kernel_stack = std::move(fiber_pool.back());
       fiber_pool.pop_back();
       p.kernel_stack->start([&p, call = std::move(step.call)] { call(p); });

@@ -79,12 +79,16 @@ bool Kernel::Private::schedule(CpuId cpu, ScheduleMode mode) {
   rq.need_resched = false;
   if (next == &prev) {
     k.rq_unlock(rq);
+    if (k.explored()) k.ext_->schedule_done(rq);
     return false;
   }
   context_switch(rq, prev, *next, mode == ScheduleMode::kPreempt ? TASK_RUNNING : prev_state,
                  voluntary);
+  // Looked at with the lock: without it prev may run, and die, on another CPU.
+  const bool dead = prev.__state == TASK_DEAD;
   k.rq_unlock(rq);
-  finish_task_switch(prev);
+  if (dead) task_is_dead(prev);
+  if (k.explored()) k.ext_->schedule_done(rq);
   return true;
 }
 
@@ -117,8 +121,7 @@ void Kernel::Private::context_switch(Rq& rq, Task& prev, Task& next, u32 prev_st
   k.machine_.switched(rq.id, prev, next);
 }
 
-void Kernel::Private::finish_task_switch(Task& prev) {
-  if (prev.__state != TASK_DEAD) return;
+void Kernel::Private::task_is_dead(Task& prev) {
   prev.klass->task_dead(prev);
   k.ext_->task_dead(prev);
   k.put_task(prev);

@@ -63,8 +63,7 @@ void Kernel::Private::ttwu_do_activate(Rq& rq, Task& p, int wake_flags) {
 
 /// Not off its runqueue yet: it was about to sleep and stays.
 bool Kernel::Private::ttwu_runnable(Task& p, int wake_flags) {
-  Rq& rq = k.task_rq(p);
-  k.rq_lock(rq);
+  Rq& rq = k.task_rq_lock_pi_held(p);
   const bool queued = p.on_rq_queued();
   if (queued) {
     k.update_rq_clock(rq);

@@ -84,9 +84,16 @@ OrError<SimulatedMachine::Ended> SimulatedMachine::run_until(const std::function
 
 OrError<SimulatedMachine::Ended> SimulatedMachine::run(Nanos deadline,
                                                        const std::function<bool()>* condition) {
-  USCX_ASSERT(kernel_ != nullptr && handling_ == kNoCpu && deadline.ns >= now_);
+  USCX_ASSERT(kernel_ != nullptr && handling_ == kNoCpu);
   stopping_ = false;
   kernel_->activate();  // tasks and their steps live in its window
+  OrError<Ended> ended = run_events(deadline, condition);
+  finish_entries();
+  return ended;
+}
+
+OrError<SimulatedMachine::Ended> SimulatedMachine::run_events(
+    Nanos deadline, const std::function<bool()>* condition) {
   while (!queue_.empty() && queue_.next_time() <= deadline.ns) {
     const u64 time = queue_.next_time();
     USCX_ASSERT(time >= now_);
@@ -96,12 +103,13 @@ OrError<SimulatedMachine::Ended> SimulatedMachine::run(Nanos deadline,
     if (++events_at_now_ > kMaxEventsPerInstant) return std::unexpected(stuck(kinds_[event]));
     ++events_;
     handle(event);
+    if (after_event_) [[unlikely]] after_event_();
     if (progress_every_ != 0 && events_ % progress_every_ == 0) on_progress_();
     if (stopping_) return Ended::kStopped;
     if (condition != nullptr && (*condition)()) return Ended::kCondition;
   }
   if (deadline == Nanos::max()) return Ended::kNoEvents;
-  now_ = deadline.ns;
+  now_ = std::max(now_, deadline.ns);
   return Ended::kTime;
 }
 
@@ -135,6 +143,8 @@ void SimulatedMachine::handle(Handle handle) {
       kernel_->irq_work(cpu, work);
       break;
     }
+    case Kind::kResume:
+      USCX_ASSERT(!"an entry that was left is the explored machine's to resume");
   }
   finish_handler(cpu);
   handling_ = kNoCpu;
@@ -169,8 +179,9 @@ void SimulatedMachine::progress(CpuId cpu) {
 }
 
 Error SimulatedMachine::stuck(const Event& last) const {
-  constexpr std::string_view kNames[] = {"a task's progress", "a tick", "a timer",
-                                         "a reschedule interrupt", "an irq_work"};
+  constexpr std::string_view kNames[] = {
+      "a task's progress", "a tick", "a timer", "a reschedule interrupt", "an irq_work",
+      "an entry that gave way"};
   return Error{fmt::format(
       "virtual time stands still at {}.{:09} s: more than {} events without progress, the last is "
       "{} on CPU {}",
@@ -271,7 +282,7 @@ void SimulatedMachine::send_resched(CpuId to) {
   // One that a CPU sends itself comes when it has done what it is about: the next task gets at
   // least a little time, however often its scheduler asks for another.
   const u64 busy_ns = to == handling_ ? at(to).overhead_ns : 0;
-  queue_.arm(make_event(Kind::kResched, to, nullptr), now_ + busy_ns + costs_.ipi_ns);
+  queue_.arm(make_event(Kind::kResched, to, nullptr), now_ + busy_ns + ipi_latency_ns());
 }
 
 bool SimulatedMachine::queue_irq_work(sched::IrqWork& work, CpuId to) {
@@ -281,7 +292,7 @@ bool SimulatedMachine::queue_irq_work(sched::IrqWork& work, CpuId to) {
   if (to == handling_) {
     own_work_.push_back(&work);
   } else {
-    const u64 latency = handling_ == kNoCpu ? 0 : costs_.ipi_ns;
+    const u64 latency = handling_ == kNoCpu ? 0 : ipi_latency_ns();
     queue_.arm(make_event(Kind::kIrqWork, to, &work), now_ + latency);
   }
   return true;
@@ -295,10 +306,6 @@ void SimulatedMachine::tick_start(CpuId cpu) {
 void SimulatedMachine::tick_stop(CpuId cpu) {
   const Handle tick = at(cpu).tick;
   if (queue_.armed(tick)) queue_.disarm(tick);
-}
-
-void SimulatedMachine::sync_point(const char* /*name*/) {
-  // One context runs at a time and nothing is explored: no other CPU goes first.
 }
 
 }  // namespace uscx::machine

@@ -16,7 +16,7 @@
 
 namespace uscx::machine {
 
-class SimulatedMachine final : public sched::Machine {
+class SimulatedMachine : public sched::Machine {
  public:
   /// More events than this at one instant, and virtual time is considered stuck: the largest
   /// machine has 4096 CPUs with a handful of events each.
@@ -49,6 +49,9 @@ class SimulatedMachine final : public sched::Machine {
   /// Calls `progress` every `every` events; for progress bars. It must change nothing.
   void set_progress(u64 every, std::function<void()> progress);
 
+  /// Calls `check` after every event: for invariants. It must change nothing.
+  void set_after_event(std::function<void()> check) { after_event_ = std::move(check); }
+
   Nanos now() const override { return {now_}; }
   const sched::Topology& topology() const override { return topology_; }
   const sched::Costs& costs() const override { return costs_; }
@@ -60,16 +63,15 @@ class SimulatedMachine final : public sched::Machine {
   void tick_stop(CpuId cpu) override;
   void switched(CpuId cpu, sched::Task& prev, sched::Task& next) override;
   void charge(CpuId cpu, Nanos cost) override;
-  void sync_point(const char* name) override;
 
- private:
+ protected:
   using Handle = EventQueue::Handle;
-  enum class Kind : u8 { kProgress, kTick, kTimer, kResched, kIrqWork };
+  enum class Kind : u8 { kProgress, kTick, kTimer, kResched, kIrqWork, kResume };
   /// What an event is, by its handle.
   struct Event {
     Kind kind;
     CpuId cpu;
-    void* target;  // kTimer: the Timer; kIrqWork: the IrqWork
+    void* target;  // kTimer: the Timer; kIrqWork: the IrqWork; kResume: the explored machine's own
   };
   /// What a CPU does: first it pays `overhead_ns`, then it computes `step`, or asks the kernel for
   /// one where that is null. All as of `since_ns`.
@@ -86,7 +88,13 @@ class SimulatedMachine final : public sched::Machine {
   Cpu& at(CpuId cpu);
   Handle make_event(Kind kind, CpuId cpu, void* target);
   OrError<Ended> run(Nanos deadline, const std::function<bool()>* condition);
-  void handle(Handle event);
+  OrError<Ended> run_events(Nanos deadline, const std::function<bool()>* condition);
+  /// Calls the kernel's entry point that the event, which is disarmed, is for.
+  virtual void handle(Handle event);
+  /// The run is over: no CPU may be left in the middle of an entry.
+  virtual void finish_entries() {}
+  /// How long an interrupt takes from here to another CPU.
+  virtual u64 ipi_latency_ns() { return costs_.ipi_ns; }
   void progress(CpuId cpu);
   void finish_handler(CpuId cpu);
   void catch_up(Cpu& c);
@@ -111,6 +119,7 @@ class SimulatedMachine final : public sched::Machine {
   std::vector<sched::IrqWork*> own_work_;  // queued on `handling_` by its own handler
   u64 progress_every_ = 0;
   std::function<void()> on_progress_;
+  std::function<void()> after_event_;
 };
 
 }  // namespace uscx::machine

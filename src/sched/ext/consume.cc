@@ -22,7 +22,7 @@ bool unlink_dsq_and_switch_rq_lock(Task& p, Dsq& dsq, Rq& locked, Rq& src_rq) {
   p.scx.holding_cpu = cpu;
   dsq.guard.unlock(kernel.held());
   switch_rq_lock(kernel, locked, src_rq);
-  kernel.sync_point("holding_cpu");
+  if (kernel.planted(PlantedBug::kHoldingCpuUnchecked)) return true;
   return p.scx.holding_cpu == cpu;
 }
 
@@ -32,7 +32,6 @@ void switch_rq_lock(Kernel& kernel, Rq& from, Rq& to) {
   ExtRq& here = ext_rq(kernel.this_rq());
   const bool tracked = here.locked_rq == &from;
   from.lock.unlock(kernel.held());
-  kernel.sync_point("rq lock");
   to.lock.lock(kernel.held());
   if (tracked) here.locked_rq = &to;
 }
@@ -113,6 +112,7 @@ Rq& move_task_between_dsqs(Sched& sch, Task& p, u64 enq_flags, Dsq& src, Dsq& ds
 bool consume_dispatch_q(Sched& sch, Rq& rq, Dsq& dsq, u64 enq_flags) {
   Kernel& kernel = sch.kernel;
   for (;;) {
+    kernel.sync_point("dsq list");
     if (dsq.tasks.empty()) return false;
     dsq.guard.lock(kernel.held());
     Task* p = dsq.tasks.front();

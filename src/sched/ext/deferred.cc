@@ -31,6 +31,15 @@ u32 local_reenq_reason(const Task& p, bool first, bool rq_open, u64 reenq_flags)
   return (reenq_flags & abi::SCX_REENQ_ANY) ? abi::SCX_TASK_REENQ_KFUNC : 0;
 }
 
+/// A dispatch says NONE last, when its task can be found on a queue already: it would say so of the
+/// task's next time with the scheduler. Linux: scx_reenq_wait_dispatching.
+void wait_dispatching(const Task& p) {
+  Kernel& kernel = task_sched(p)->kernel;
+  if (static_cast<u64>(p.scx.ops_state.counter) == abi::SCX_OPSS_DISPATCHING) {
+    wait_ops_state(kernel, p, abi::SCX_OPSS_DISPATCHING);
+  }
+}
+
 u32 reenq_local(Rq& rq, u64 reenq_flags) {
   Dsq& local = *ext_rq(rq).local_dsq;
   const bool open = rq_is_open(rq, 0);
@@ -43,6 +52,7 @@ u32 reenq_local(Rq& rq, u64 reenq_flags) {
     const u32 reason = local_reenq_reason(*p, first, open, reenq_flags);
     first = false;
     if (reason == 0) continue;
+    wait_dispatching(*p);
     dispatch_dequeue(rq, *p);
     taken.emplace_back(p, reason);
   }
@@ -71,20 +81,30 @@ void reenq_user(Rq& rq, Dsq& dsq, u64 reenq_flags) {
   Kernel& kernel = sch.kernel;
   const u32 seq = dsq.seq;
   Rq* locked = &rq;
-  for (Task* p = nullptr; sch.bypass_depth == 0 && (reenq_flags & abi::SCX_REENQ_ANY);) {
-    p = dsq.tasks.front();
+  dsq.guard.lock(kernel.held());
+  while (sch.bypass_depth == 0 && (reenq_flags & abi::SCX_REENQ_ANY)) {
+    Task* p = dsq.tasks.front();
     while (p != nullptr && u32_before(seq, p->scx.dsq_seq)) p = dsq.tasks.next(*p);
     if (p == nullptr) break;
     Rq& task_rq = kernel.task_rq(*p);
     if (locked != &task_rq) {
+      // The runqueue's lock comes first; the task may leave the queue meanwhile.
+      dsq.guard.unlock(kernel.held());
       switch_rq_lock(kernel, *locked, task_rq);
       locked = &task_rq;
+      dsq.guard.lock(kernel.held());
+      if (p->scx.dsq != &dsq || u32_before(seq, p->scx.dsq_seq) || p->scx.holding_cpu >= 0 ||
+          p->cpu != task_rq.id) {
+        continue;
+      }
     }
-    dsq.guard.lock(kernel.held());
+    wait_dispatching(*p);
     dispatch_dequeue_locked(*p, dsq);
     dsq.guard.unlock(kernel.held());
     reenqueue(task_rq, *p, abi::SCX_TASK_REENQ_KFUNC);
+    dsq.guard.lock(kernel.held());
   }
+  dsq.guard.unlock(kernel.held());
   if (locked != &rq) switch_rq_lock(kernel, *locked, rq);
 }
 

@@ -30,26 +30,48 @@ void dispatch_dequeue_locked(Task& p, Dsq& dsq) {
   p.scx.dsq = nullptr;
 }
 
+void wait_ops_state(Kernel& kernel, const Task& p, u64 state) {
+  while (static_cast<u64>(p.scx.ops_state.counter) == state) kernel.relax("ops_state");
+}
+
+/// The task, whose runqueue is locked, is not with the scheduler any more afterwards: what that
+/// dispatches of it from now on is found stale by its sequence number.
+static void take_from_scheduler(Sched& sch, Task& p) {
+  Kernel& kernel = sch.kernel;
+  kernel.sync_point("ops_state");
+  for (;;) {
+    const u64 opss = static_cast<u64>(p.scx.ops_state.counter);
+    kernel.sync_point("ops_state");
+    switch (opss & kOpssStateMask) {
+      case abi::SCX_OPSS_NONE:
+        return;
+      case abi::SCX_OPSS_QUEUED:
+        // Out of custody already: who dispatches it is about to say NONE.
+        if (!(p.scx.flags & abi::SCX_TASK_IN_CUSTODY)) {
+          kernel.relax("custody");
+          continue;
+        }
+        if (cmpxchg_opss(p, opss, abi::SCX_OPSS_NONE)) return;
+        break;
+      case abi::SCX_OPSS_DISPATCHING:
+        break;
+      default:
+        // QUEUEING begins and ends with this runqueue's lock held.
+        USCX_ASSERT(!"an enqueue in progress with the runqueue locked by somebody else");
+    }
+    // The dispatch gets to its end without this runqueue's lock.
+    if (kernel.planted(PlantedBug::kDispatchingNotAwaited)) return;
+    wait_ops_state(kernel, p, abi::SCX_OPSS_DISPATCHING);
+    USCX_ASSERT(static_cast<u64>(p.scx.ops_state.counter) == abi::SCX_OPSS_NONE);
+    return;
+  }
+}
+
 void ops_dequeue(Rq& rq, Task& p, u64 deq_flags) {
   Sched& sch = *task_sched(p);
   clr_task_runnable(rq, p, false);
 
-  const u64 opss = static_cast<u64>(p.scx.ops_state.counter);
-  switch (opss & kOpssStateMask) {
-    case abi::SCX_OPSS_NONE:
-      break;
-    case abi::SCX_OPSS_QUEUED:
-      // What the scheduler dispatches of it from now on is found stale by its sequence number.
-      sch.kernel.sync_point("ops_state");
-      USCX_ASSERT(p.scx.flags & abi::SCX_TASK_IN_CUSTODY);
-      p.scx.ops_state.counter = abi::SCX_OPSS_NONE;
-      break;
-    default:
-      // QUEUEING and DISPATCHING exist only while another CPU is in the middle of it, with this
-      // runqueue locked (QUEUEING) or about to leave the state (DISPATCHING): one context runs at
-      // a time here, so neither can be seen.
-      USCX_ASSERT(!"ops_state in transit");
-  }
+  take_from_scheduler(sch, p);
   if (task_leave_custody(p) && sch.has_op(Op::kDequeue)) {
     call_op_task(sch, Op::kDequeue, &rq, p, {deq_flags});
   }

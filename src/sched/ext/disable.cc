@@ -73,6 +73,7 @@ void root_disable(Sched& sch) {
   ext.switched_all = false;
   ext.switching_all = false;
   exit_cgroups(sch);
+  if (kernel.planted(PlantedBug::kBypassClearedEarly)) bypass(sch, false);
   ext.fork_rwsem.lock(kernel);
   ext.init_task_enabled = false;
   return_tasks(sch);
@@ -96,7 +97,7 @@ void root_disable(Sched& sch) {
   refresh_watchdog(ext);
   ext.enable_mutex.unlock(kernel);
   set_enable_state(ext, abi::SCX_DISABLED);
-  bypass(sch, false);
+  if (!kernel.planted(PlantedBug::kBypassClearedEarly)) bypass(sch, false);
 }
 
 void unregister(Ext::Impl& ext, const bpf::StructOpsTable& table) {

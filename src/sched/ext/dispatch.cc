@@ -64,18 +64,39 @@ void insert_commit(Sched& sch, Task& p, DspEnt verdict) {
   cpu.dsp_buf[cpu.dsp_cursor++] = verdict;
 }
 
+/// Takes a task out of the scheduler's hands for a verdict about it (QUEUED to DISPATCHING). False
+/// where it has left them since: nothing of the task may be touched then.
+bool claim_for_dispatch(Sched& sch, Task& p, u64 qseq) {
+  Kernel& kernel = sch.kernel;
+  for (;;) {
+    kernel.sync_point("ops_state");
+    const u64 state = opss(p);
+    switch (state & kOpssStateMask) {
+      case abi::SCX_OPSS_QUEUED:
+        if ((state & kOpssQseqMask) != qseq) return false;
+        if (!task_on_sched(sch, p)) {
+          add_event(sch, &abi::scx_event_stats::SCX_EV_INSERT_NOT_OWNED, 1);
+          return false;
+        }
+        kernel.sync_point("ops_state");
+        if (cmpxchg_opss(p, state, abi::SCX_OPSS_DISPATCHING)) return true;
+        continue;
+      case abi::SCX_OPSS_QUEUEING:
+        // The enqueue holds the task's runqueue and needs nothing that is held here.
+        if (kernel.planted(PlantedBug::kQueueingNotAwaited)) return false;
+        wait_ops_state(kernel, p, state);
+        continue;
+      default:
+        return false;
+    }
+  }
+}
+
 /// Carries out one buffered verdict, unless the task has left the scheduler's hands since.
 void finish_dispatch(Sched& sch, Rq& rq, const DspEnt& verdict) {
   Task& p = *verdict.task;
-  const u64 state = opss(p);
-  if ((state & kOpssStateMask) != abi::SCX_OPSS_QUEUED) return;
-  if ((state & kOpssQseqMask) != verdict.qseq) return;
-  if (!task_on_sched(sch, p)) {
-    add_event(sch, &abi::scx_event_stats::SCX_EV_INSERT_NOT_OWNED, 1);
-    return;
-  }
+  if (!claim_for_dispatch(sch, p, verdict.qseq)) return;
   sch.kernel.sync_point("ops_state");
-  p.scx.ops_state.counter = abi::SCX_OPSS_DISPATCHING;
   USCX_ASSERT(p.scx.flags & abi::SCX_TASK_QUEUED);
 
   Dsq& dsq = find_dsq_for_dispatch(sch, rq, verdict.dsq_id, p.cpu);
@@ -175,14 +196,15 @@ void dispatch_to_local_dsq(Sched& sch, Rq& rq, Dsq& dst, Task& p, u64 slice, u64
   // holding_cpu keeps the claim while the locks change: a dequeue on the task's own CPU clears it.
   const CpuId cpu = kernel.cpu();
   p.scx.holding_cpu = cpu;
+  kernel.sync_point("ops_state");
   p.scx.ops_state.counter = abi::SCX_OPSS_NONE;
   Rq* locked = &rq;
   if (locked != &src_rq) {
     switch_rq_lock(kernel, *locked, src_rq);
     locked = &src_rq;
   }
-  kernel.sync_point("holding_cpu");
   if (p.scx.holding_cpu == cpu) {
+    USCX_ASSERT(&src_rq == &kernel.task_rq(p));
     bool fallback = false;
     if (&src_rq == &dst_rq) {
       p.scx.holding_cpu = -1;

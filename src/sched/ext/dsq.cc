@@ -182,6 +182,9 @@ void destroy_dsq(Sched& sch, u64 dsq_id) {
     error(sch, "attempting to destroy in-use dsq 0x{:016x} (nr={})", u64{dsq->id}, u32{dsq->nr});
     return;
   }
+  if (sch.kernel.planted(PlantedBug::kDestroyDsqLockOrder)) {
+    LockGuard rq_guard(sch.kernel.this_rq().lock, sch.kernel.held());
+  }
   sch.dsqs.erase(dsq_id);
   dsq->id = abi::SCX_DSQ_INVALID;
   sch.destroyed_dsqs.push_back(dsq);

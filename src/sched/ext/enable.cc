@@ -135,7 +135,8 @@ class Enabling {
 
   int init_all_tasks() {
     // Nobody forks while the flag and the list change over; from here every fork initialises.
-    ext_.fork_rwsem.lock(kernel_);
+    const bool fork_excluded = !kernel_.planted(PlantedBug::kForkNotExcluded);
+    if (fork_excluded) ext_.fork_rwsem.lock(kernel_);
     USCX_ASSERT(!ext_.init_task_enabled);
     ext_.init_task_enabled = true;
     if (sch_.ops.flags & abi::SCX_OPS_TID_TO_TASK) ext_.tid_to_task = true;
@@ -148,7 +149,7 @@ class Enabling {
     }
     ext_.cgroup_ops_rwsem.unlock(kernel_);
     ext_.cgroup_mutex.unlock(kernel_);
-    ext_.fork_rwsem.unlock(kernel_);
+    if (fork_excluded) ext_.fork_rwsem.unlock(kernel_);
     return ret;
   }
 
@@ -185,6 +186,10 @@ class Enabling {
       // init_task() may sleep. The task may run, and die, meanwhile; it is not freed.
       kernel_.get_task(*p);
       set_task_state(*p, abi::SCX_TASK_INIT_BEGIN);
+      if (kernel_.planted(PlantedBug::kTaskStateBeforeInit)) {
+        set_task_state(*p, abi::SCX_TASK_INIT);
+        set_task_state(*p, abi::SCX_TASK_READY);
+      }
       iter.unlock();
       const int ret =
           step_fails(ext_, EnableStep::kInitTask) ? -ENOMEM : init_task(sch_, *p, false);
@@ -210,6 +215,10 @@ class Enabling {
     }
     if (died) {
       if (sch_.has_op(Op::kExitTask)) call_op_exit_task(sch_, kernel_.task_rq(p), p, true);
+      return;
+    }
+    if (kernel_.planted(PlantedBug::kTaskStateBeforeInit)) {
+      p.scx.sched = sch_.abi_pointer();
       return;
     }
     set_task_state(p, abi::SCX_TASK_INIT);

@@ -82,6 +82,7 @@ void ask_scheduler(Sched& sch, Rq& rq, Task& p, u64 enq_flags) {
 
   USCX_ASSERT(opss(p) == abi::SCX_OPSS_NONE);
   set_opss(p, abi::SCX_OPSS_QUEUEING | qseq);
+  sch.kernel.sync_point("ops_state");
   ExtRq& here = ext_rq(sch.kernel.this_rq());
   USCX_ASSERT(here.direct_dispatch_task == nullptr);
   here.direct_dispatch_task = &p;
@@ -93,8 +94,11 @@ void ask_scheduler(Sched& sch, Rq& rq, Task& p, u64 enq_flags) {
     direct_dispatch(sch, p, enq_flags);
     return;
   }
+  // Custody first: once QUEUED is seen, a dispatch elsewhere may take it away again.
   p.scx.flags |= abi::SCX_TASK_IN_CUSTODY;
+  sch.kernel.sync_point("ops_state");
   set_opss(p, abi::SCX_OPSS_QUEUED | qseq);
+  sch.kernel.sync_point("ops_state");
 }
 
 }  // namespace
@@ -190,7 +194,11 @@ void dispatch_enqueue(Sched& sch, Rq& rq, Dsq& target, Task& p, u64 slice, u64 v
     dsq->guard.unlock(held);
     if (call_dequeue && sch.has_op(Op::kDequeue)) call_op_task(sch, Op::kDequeue, &rq, p, {0});
   }
-  if (enq_flags & abi::SCX_ENQ_CLEAR_OPSS) set_opss(p, abi::SCX_OPSS_NONE);
+  if (enq_flags & abi::SCX_ENQ_CLEAR_OPSS) {
+    // Last of all: dequeues wait for it, and change what was changed above.
+    sch.kernel.sync_point("ops_state");
+    set_opss(p, abi::SCX_OPSS_NONE);
+  }
 }
 
 void do_enqueue_task(Rq& rq, Task& p, u64 enq_flags, CpuId sticky_cpu) {

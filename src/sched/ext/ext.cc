@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "sched/ext/ext.h"
 
+#include <utility>
+
 #include "bpf/bpf.h"
+#include "sched/ext/idle_state.h"
 #include "sched/ext/internal.h"
 #include "sched/ext/worker.h"
 
@@ -60,6 +63,11 @@ bool Ext::allow_ttwu_queue(const Task& p) const {
   if (sch == nullptr) return true;
   if (sch->ops.flags & abi::SCX_OPS_ALLOW_QUEUED_WAKEUP) return true;
   return p.klass != impl_->klass.get();
+}
+
+void Ext::schedule_done(Rq& rq) {
+  spin_for_kicked(rq);
+  if (std::exchange(ext_rq(rq).idle_mask_late, false)) impl_->idle->tracker.set_idle(rq.id, false);
 }
 
 bool Ext::can_stop_tick(Rq& rq) {

@@ -61,6 +61,8 @@ class Ext {
   /// scx_update_idle().
   void update_idle(Rq& rq, bool idle, bool do_notify);
   bool allow_ttwu_queue(const Task& p) const;
+  /// schedule() is over on this CPU and its lock dropped. Explored runs only.
+  void schedule_done(Rq& rq);
   bool can_stop_tick(Rq& rq);
   void rq_clock_updated(Rq& rq);  // scx_rq_clock_update()
   void rq_unlocked(Rq& rq);       // scx_rq_clock_invalidate()

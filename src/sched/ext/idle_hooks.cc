@@ -64,7 +64,12 @@ void update_idle(Rq& rq, bool idle, bool do_notify) {
   const bool repick = rq.current()->klass == &k.idle_class();
   if (tracker.enabled() && (do_notify || repick)) {
     k.sync_point("scx_idle_masks");
-    tracker.set_idle(rq.id, idle);
+    if (k.planted(PlantedBug::kIdleMaskLate) && !idle) {
+      ext_rq(rq).idle_mask_late = true;
+    } else {
+      tracker.set_idle(rq.id, idle);
+    }
+    k.sync_point("scx_idle_masks");
   }
 
   // After the masks: either ops.enqueue() sees the idle bit, or ops.update_idle() sees the task

@@ -241,6 +241,8 @@ struct ExtRq {
   std::unique_ptr<IrqWork> resched_work;  // resched_curr() once schedule() is over
   std::vector<u64> kick_syncs;            // by CpuId; of the CPUs in cpus_to_sync
   CpuSet cpus_to_sync;
+  bool spin_for_kicked = false;  // explored runs: at the end of schedule()
+  bool idle_mask_late = false;   // PlantedBug::kIdleMaskLate
 
   // This CPU's context (Linux: per-CPU variables).
   Rq* locked_rq = nullptr;  // scx_locked_rq_state
@@ -434,6 +436,10 @@ void flush_dispatch_buf(Sched& sch, Rq& rq);
 bool task_can_run_on_remote_rq(Sched& sch, Task& p, Rq& rq, bool enforce);
 bool rq_online(const Rq& rq);
 void bypass(Sched& sch, bool on);  // scx_bypass(): may be nested; takes the locks itself
+
+/// After schedule(), no lock held: waits for the CPUs that a kick was to wait for. Linux:
+/// kick_sync_wait_bal_cb.
+void spin_for_kicked(Rq& rq);
 
 /// What could not be done where it came up: moves to other CPUs' local DSQs, re-enqueueing.
 void run_deferred(Rq& rq);

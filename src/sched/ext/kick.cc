@@ -7,6 +7,7 @@ namespace {
 
 /// An interrupt is of no use: it does not idle, and is not in the middle of deciding to.
 bool can_skip_idle_kick(const Rq& rq) {
+  if (rq.ext->kernel.planted(PlantedBug::kKickLost)) return !rq.current()->is_idle();
   return !rq.current()->is_idle() && !(rq.scx.flags & abi::SCX_RQ_IN_DISPATCH);
 }
 
@@ -64,6 +65,7 @@ void kick_cpu(Sched& sch, CpuId cpu, u64 flags) {
     }
     // Linux asks with a trylock: a runqueue that is locked (by this very CPU) is kicked anyway.
     const Rq& target = kernel.rq(cpu);
+    kernel.sync_point("rq flags");
     if (!target.lock.held() && can_skip_idle_kick(target)) return;
     pcpu.cpus_to_kick_if_idle.set(cpu);
   } else {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The scheduling point: which task of ours runs next, asking ops.dispatch() where there is none.
+#include <utility>
+
 #include "base/bitmap.h"
 #include "bpf/window.h"
 #include "sched/ext/queue.h"
@@ -116,12 +118,16 @@ void release_cpu(Sched& sch, Rq& rq, Task& next) {
 }
 
 /// SCX_KICK_WAIT: this CPU promised not to go on before the kicked ones went through a scheduling
-/// point. Linux spins, with interrupts on. Here one context runs at a time and cannot spin; but
-/// each of them reschedules when the interrupt that was sent to it arrives, so that is what is
-/// waited for.
+/// point. Linux spins, with interrupts on. In a plain run one context runs at a time and cannot
+/// spin; but each of them reschedules when the interrupt that was sent to it arrives, so that is
+/// what is waited for. In an explored run schedule() ends in spin_for_kicked().
 void wait_for_kicked(Rq& rq) {
   if (!rq.scx.kick_sync_pending) return;
   rq.scx.kick_sync_pending = false;
+  if (ext_rq(rq).kernel.explored()) {
+    ext_rq(rq).spin_for_kicked = true;
+    return;
+  }
   ExtRq& ext = ext_rq(rq);
   Kernel& kernel = ext.kernel;
   bool waits = false;
@@ -135,6 +141,23 @@ void wait_for_kicked(Rq& rq) {
 }
 
 }  // namespace
+
+void spin_for_kicked(Rq& rq) {
+  ExtRq& ext = ext_rq(rq);
+  if (!std::exchange(ext.spin_for_kicked, false)) return;
+  Kernel& kernel = ext.kernel;
+  const u32 nr = kernel.nr_cpus();
+  for (u32 i = 0; (i = bitmap::next(ext.cpus_to_sync.words.data(), nr, i)) < nr; ++i) {
+    const auto cpu = static_cast<CpuId>(i);
+    ext.cpus_to_sync.clear(cpu);
+    if (cpu == rq.id) continue;
+    while (kernel.rq(cpu).scx.kick_sync == ext.kick_syncs[i]) {
+      // Those that wait for this CPU in their turn go on.
+      if (!kernel.planted(PlantedBug::kKickSyncKept)) ++rq.scx.kick_sync;
+      kernel.relax("kick_sync");
+    }
+  }
+}
 
 SchedClass::Pick pick_task(Rq& rq, Task& prev) {
   ExtRq& ext = ext_rq(rq);

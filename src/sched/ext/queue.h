@@ -33,6 +33,14 @@ void clr_task_runnable(Rq& rq, Task& p, bool reset_runnable_at);
 void enqueue_task(Rq& rq, Task& p, int core_enq_flags);
 
 // dequeue.cc
+/// Waits until the task has left `state`. Linux: wait_ops_state.
+void wait_ops_state(Kernel& kernel, const Task& p, u64 state);
+/// Changes ops_state, if it is still what was seen. Linux: atomic_long_try_cmpxchg.
+inline bool cmpxchg_opss(Task& p, u64 seen, u64 state) {
+  if (static_cast<u64>(p.scx.ops_state.counter) != seen) return false;
+  p.scx.ops_state.counter = static_cast<s64>(state);
+  return true;
+}
 bool dequeue_task(Rq& rq, Task& p, int core_deq_flags);
 void ops_dequeue(Rq& rq, Task& p, u64 deq_flags);
 /// Both the queue's lock and the runqueue's are held.

@@ -70,6 +70,7 @@ Task* TaskIter::next_locked() {
 
 void forget_task(Ext::Impl& ext, Task& p) {
   for (TaskIter* it = ext.iters; it != nullptr; it = it->outer_) {
+    if (ext.kernel.planted(PlantedBug::kIterCursorLeft)) break;
     if (it->last_ == &p) it->last_ = ext.tasks.prev(p);
   }
   ext.tasks.erase(p);
