@@ -117,7 +117,10 @@ void Invariants::check_rq(Rq& rq) {
   if (rq.lock.held()) return;
   Task& curr = *rq.current();
   USCX_HOLDS(curr.on_cpu != 0 && curr.cpu == rq.id, rq);
-  USCX_HOLDS(rq.fair->nr_queued == rq.fair->tree.size() + (rq.fair->curr != nullptr ? 1 : 0), rq);
+  // A running task that has left its queue to sleep is the class's current one until it is put.
+  const Task* fair_curr = rq.fair->curr;
+  const u64 fair_running = fair_curr != nullptr && fair_curr->on_rq_queued() ? 1 : 0;
+  USCX_HOLDS(rq.fair->nr_queued == rq.fair->tree.size() + fair_running, rq);
   USCX_HOLDS(rq.fair->curr == nullptr || rq.fair->curr == &curr, rq);
   const bool stop_queued = rq.stop != nullptr && Task::from(rq.stop)->on_rq_queued();
   USCX_HOLDS(rq.nr_running ==

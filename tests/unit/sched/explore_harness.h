@@ -28,6 +28,7 @@ class ExploreTest : public ExtTest {
     rng_ = Random(exploration.seed * 7919);
     peers_.clear();
     queue_.clear();
+    calm_ = false;
     std::string what = (this->*scenario)();
     invariants_.reset();
     kernel_.reset();
@@ -37,9 +38,8 @@ class ExploreTest : public ExtTest {
   machine::SeedsRun search(Scenario scenario, PlantedBug planted, u64 seeds, u64 first = 1,
                            bool stop_at_first = true) {
     return machine::run_seeds(
-        {.first = first, .count = seeds, .stop_at_first = stop_at_first}, [&](u64 seed) {
-          return run_seed(scenario, planted, machine::Exploration::of_seed(seed));
-        });
+        {.first = first, .count = seeds, .stop_at_first = stop_at_first},
+        [&](u64 seed) { return run_seed(scenario, planted, machine::Exploration::of_seed(seed)); });
   }
 
   // ------------------------------------------------------------------------- scenarios
@@ -92,6 +92,7 @@ class ExploreTest : public ExtTest {
   /// Computes, sleeps, yields, and meddles with its peers, in short steps.
   std::unique_ptr<Behaviour> churner(u32 kinds = 3) {
     return scripted([this, kinds](Kernel&, Task&) -> Step {
+      if (calm_) return Step::system_call([this](Task&) { k().sleep_ns(Nanos::from_ms(20)); });
       switch (rnd(8)) {
         case 0:
         case 1:
@@ -109,6 +110,7 @@ class ExploreTest : public ExtTest {
   /// Forks short-lived children for ever.
   std::unique_ptr<Behaviour> forker() {
     return scripted([this](Kernel&, Task& self) -> Step {
+      if (calm_) return Step::system_call([this](Task&) { k().sleep_ns(Nanos::from_ms(20)); });
       if (chance(2)) return Step::system_call([this](Task&) { k().sleep_ns(rnd_us(300)); });
       return Step::system_call([this, &self](Task&) {
         TaskSpec spec;
@@ -128,7 +130,8 @@ class ExploreTest : public ExtTest {
     }
   }
 
-  /// Attaches, lets it run, detaches, `rounds` times; what went wrong, or nothing.
+  /// Attaches, lets it run, detaches, `rounds` times; what went wrong, or nothing. Before the last
+  /// detaching all is calm for longer than the watchdog waits: what was lost is found then.
   std::string run_rounds(const Table& table, u32 rounds, Nanos duration) {
     bool done = false;
     int ret = 0;
@@ -137,6 +140,8 @@ class ExploreTest : public ExtTest {
         ret = ops_type().reg(table);
         if (ret != 0) break;
         k().sleep_ns(duration);
+        calm_ = i + 1 == rounds;
+        if (calm_) k().sleep_ns(Nanos::from_ms(2 * kTimeoutMs));
         ops_type().unreg(table);
       }
       done = true;
@@ -153,10 +158,11 @@ class ExploreTest : public ExtTest {
   }
 
   static constexpr u64 kDsq = 7;
+  static constexpr u32 kTimeoutMs = 200;
 
   Table new_table(const std::string& name) {
     Table table = make_table(name);
-    set<u32>(*table, "timeout_ms", 500);
+    set<u32>(*table, "timeout_ms", kTimeoutMs);
     return table;
   }
   void kick_an_idle_cpu(const Task& p) {
@@ -166,13 +172,35 @@ class ExploreTest : public ExtTest {
     }
   }
 
+  /// Moves tasks of a queue under an iterator: one to this CPU's local DSQ, others about.
+  void move_some(u64 id, CpuId cpu) {
+    abi::bpf_iter_scx_dsq it{};
+    if (ext::dsq_iter_new(ext(), &root(), &it, id, chance(2) ? u64{abi::SCX_DSQ_ITER_REV} : 0) ==
+        0) {
+      while (Task* p = ext::dsq_iter_next(ext(), &it)) {
+        k().sync_point("bpf_iter_scx_dsq_next");
+        if (!bitmap::test(p->cpus_ptr->bits, static_cast<u32>(cpu)) || chance(2)) continue;
+        const bool to_local = chance(2);
+        ext::dsq_move(ext(), &it, *p, to_local ? u64{abi::SCX_DSQ_LOCAL} : kDsq, 0, false);
+        if (to_local) break;
+      }
+    }
+    ext::dsq_iter_destroy(ext(), &it);
+  }
+
   /// One shared queue; woken tasks go through ops.enqueue(), which kicks.
   std::string shared_queue() {
     boot_explored("1n1l3c1t");
+    Table table = shared_queue_table();
+    add_peers(5);
+    return run_rounds(table, 1, Nanos::from_ms(20));
+  }
+  Table shared_queue_table() {
     Table table = new_table("shared");
     set_callback(
         *table, "init", 0,
         [this](const Args&) -> u64 {
+          ext::create_dsq(ext(), ext().root, kDsq + 1, -1);
           return static_cast<u64>(static_cast<s64>(ext::create_dsq(ext(), ext().root, kDsq, -1)));
         },
         true);
@@ -187,13 +215,17 @@ class ExploreTest : public ExtTest {
       ext::dsq_move_to_local(root(), kDsq, 0);
       return 0;
     });
-    add_peers(5);
-    return run_rounds(table, 1, Nanos::from_ms(20));
+    return table;
   }
 
   /// Tasks stay with the scheduler until some CPU dispatches them, to itself or another.
   std::string scheduler_queue() {
     boot_explored("1n1l3c1t");
+    Table table = custody_table();
+    add_peers(5);
+    return run_rounds(table, 1, Nanos::from_ms(20));
+  }
+  Table custody_table() {
     Table table = new_table("custody");
     set_callback(*table, "select_cpu", 3, [](const Args& a) -> u64 { return a[1]; });
     set_callback(*table, "enqueue", 2, [this](const Args& a) -> u64 {
@@ -222,7 +254,114 @@ class ExploreTest : public ExtTest {
       }
       return 0;
     });
+    return table;
+  }
+
+  /// Comes and goes while tasks are forked, exit, and change their policy.
+  std::string attach_detach() {
+    boot_explored("1n1l3c1t");
+    Table table = new_table("comes and goes");
+    set_callback(
+        *table, "init_task", 2,
+        [this](const Args&) -> u64 {
+          if (chance(2)) k().sleep_ns(rnd_us(100));
+          return 0;
+        },
+        true);
+    set_callback(*table, "exit_task", 2, [](const Args&) -> u64 { return 0; });
+    set_callback(*table, "enable", 1, [](const Args&) -> u64 { return 0; });
+    set_callback(*table, "disable", 1, [](const Args&) -> u64 { return 0; });
+    if (chance(2)) set<u64>(*table, "flags", abi::SCX_OPS_SWITCH_PARTIAL);
+    add_peers(4, 4);
+    for (int i = 0; i < 2; ++i) spawn("forker", forker());
+    return run_rounds(table, 3, Nanos::from_ms(2));
+  }
+
+  /// Two tasks that wake each other, and nobody else who could find what a lost kick left behind.
+  std::string ping_pong() {
+    boot_explored("1n1l2c1t");
+    Table table = shared_queue_table();
+    constexpr Nanos kTooLate = Nanos::from_ms(60);
+    u64 turns = 0;
+    Nanos last{};
+    const auto player = [&](u64 me) {
+      return scripted([&, me](Kernel&, Task&) -> Step {
+        if (calm_) return Step::exit();
+        if (turns % 2 != me) return Step::block();
+        ++turns;
+        last = now();
+        k().wake_up(*peers_[1 - me]);
+        return Step::compute(rnd_us(20));
+      });
+    };
+    for (u64 i = 0; i < 2; ++i) {
+      peers_.push_back(nullptr);
+      TaskSpec spec;
+      spec.comm = "player" + std::to_string(i);
+      spec.behaviour = player(i);
+      peers_[i] = &spawn(std::move(spec));
+    }
+    std::string late;
+    bool watching = false;
+    k().trace().scx_state.subscribe(
+        [&](Nanos, std::string_view state) { watching = state == "enabled"; });
+    machine_->set_after_event([&] {
+      invariants_->after_event();
+      if (watching && !calm_ && late.empty() && now() > last + kTooLate) {
+        late = "a wakeup was lost after turn " + std::to_string(turns);
+      }
+    });
+    const std::string what = run_rounds(table, 1, Nanos::from_ms(150));
+    return what.empty() ? late : what;
+  }
+
+  /// Every CPU has others go through a scheduling point, and waits for them.
+  std::string kick_wait() {
+    boot_explored("1n1l3c1t");
+    Table table = shared_queue_table();
+    set_callback(*table, "stopping", 2, [this](const Args&) -> u64 {
+      if (!chance(3)) return 0;
+      for (u32 i = 0; i < k().nr_cpus(); ++i) {
+        const u64 flags = abi::SCX_KICK_WAIT | (chance(2) ? u64{abi::SCX_KICK_PREEMPT} : 0);
+        if (chance(2)) ext::kick_cpu(root(), static_cast<CpuId>(i), flags);
+      }
+      return 0;
+    });
+    add_peers(6);
+    return run_rounds(table, 1, Nanos::from_ms(10));
+  }
+
+  /// Queues come and go; tasks are moved under iterators, and given back to the scheduler.
+  std::string queues() {
+    boot_explored("1n1l3c1t");
+    Table table = shared_queue_table();
+    set_callback(*table, "enqueue", 2, [this](const Args& a) -> u64 {
+      Task& p = task_arg(a[0]);
+      if (chance(2)) {
+        ext::dsq_insert_vtime(root(), &p, kDsq + 1, 100'000, rnd(1000), a[1]);
+      } else {
+        ext::dsq_insert(root(), &p, kDsq, 100'000, a[1]);
+      }
+      if (chance(8)) ext::dsq_reenq(root(), kDsq, 0);
+      kick_an_idle_cpu(p);
+      return 0;
+    });
+    set_callback(*table, "dispatch", 2, [this](const Args& a) -> u64 {
+      move_some(chance(2) ? kDsq : kDsq + 1, static_cast<CpuId>(a[0]));
+      if (!ext::dsq_move_to_local(root(), kDsq, 0)) ext::dsq_move_to_local(root(), kDsq + 1, 0);
+      return 0;
+    });
     add_peers(5);
+    for (u64 id = 20; id < 22; ++id) {
+      spawn("maker", scripted([this, id](Kernel&, Task&) -> Step {
+              return Step::system_call([this, id](Task&) {
+                k().sleep_ns(calm_ ? Nanos::from_ms(20) : rnd_us(500));
+                if (!k().ext().enabled() || ext().root == nullptr || ext().root->dead) return;
+                if (ext::create_dsq(ext(), ext().root, id, -1) == 0) return;
+                ext::destroy_dsq(*ext().root, id);
+              });
+            }));
+    }
     return run_rounds(table, 1, Nanos::from_ms(20));
   }
 
@@ -231,6 +370,7 @@ class ExploreTest : public ExtTest {
   Random rng_{1};
   std::vector<Task*> peers_;
   std::deque<Task*> queue_;  // of scheduler_queue()
+  bool calm_ = false;        // nobody meddles any more
   std::unique_ptr<Invariants> invariants_;
 };
 
