@@ -35,12 +35,19 @@ void Bpf::Impl::free_after_grace(void* memory) {
   }
 }
 
+void Bpf::Impl::release_after_grace(std::shared_ptr<void> object) {
+  if (object && running > 0) objects_after_grace.push_back(std::move(object));
+}
+
 void Bpf::Impl::leave_run() {
   spin_locks.release_all(bpf.host().held_locks());
-  if (--running > 0 || after_grace.empty()) return;
-  std::vector<void*> ready;
-  ready.swap(after_grace);
-  for (void* memory : ready) bpf.window().free(memory);
+  if (--running > 0) return;
+  if (!after_grace.empty()) {
+    std::vector<void*> ready;
+    ready.swap(after_grace);
+    for (void* memory : ready) bpf.window().free(memory);
+  }
+  if (!objects_after_grace.empty()) objects_after_grace.clear();
 }
 
 Bpf::Bpf(Host& host, AddressWindow& window, btf::KernelVersion version)
@@ -119,7 +126,17 @@ void Bpf::trace_exit_hook(std::string_view name, std::span<const u64> args_and_r
 }
 
 void Bpf::task_gone(u64 task) {
-  impl_->maps.for_each([&](const std::shared_ptr<Map>& map) { map->task_gone(task); });
+  owner_gone(uapi::kMapTaskStorage, task);
+}
+
+void Bpf::cgroup_gone(u64 cgroup) {
+  owner_gone(uapi::kMapCgrpStorage, cgroup);
+}
+
+void Bpf::owner_gone(u32 map_type, u64 owner) {
+  impl_->maps.for_each([&](const std::shared_ptr<Map>& map) {
+    if (map->spec().type == map_type) map->owner_gone(owner);
+  });
 }
 
 std::shared_ptr<StructOpsTable> Bpf::struct_ops_table(u32 map_id) const {

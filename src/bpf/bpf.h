@@ -76,6 +76,8 @@ class Bpf {
 
   /// A task goes away: its task storage is freed. `task` is its window address.
   void task_gone(u64 task);
+  /// The same for a cgroup.
+  void cgroup_gone(u64 cgroup);
   /// Looks up a program's owner table for kfuncs.
   std::shared_ptr<StructOpsTable> struct_ops_table(u32 map_id) const;
 
@@ -94,6 +96,8 @@ class Bpf {
   Impl& impl() { return *impl_; }
 
  private:
+  void owner_gone(u32 map_type, u64 owner);
+
   Host& host_;
   AddressWindow& window_;
   btf::KernelVersion version_;

@@ -57,6 +57,7 @@ class FrontDoor {
   Result<long> map_freeze();
   Result<MapSpec> map_spec(UserLog& log);
   Result<void> map_btf(MapSpec& spec);
+  Result<void> map_inner(MapSpec& spec);
   Result<long> publish(std::shared_ptr<Map> map);
   Result<std::shared_ptr<Map>> map_of(u32 fd, u32 needs_flags_without);
   Result<std::vector<std::byte>> copy_key(const Map& map);

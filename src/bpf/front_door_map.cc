@@ -39,10 +39,8 @@ Result<MapSpec> FrontDoor::map_spec(UserLog& log) {
   } else if (a.btf_key_type_id && !a.btf_value_type_id) {
     return refuse("Invalid btf_value_type_id.\n");
   }
-  constexpr u32 kBloomFilter = 30;
-  constexpr u32 kRhash = 35;
-  if (a.map_type != kBloomFilter && a.map_type != uapi::kMapArena && a.map_type != kRhash &&
-      a.map_extra) {
+  if (a.map_type != uapi::kMapBloomFilter && a.map_type != uapi::kMapArena &&
+      a.map_type != uapi::kMapRhash && a.map_extra) {
     return refuse("Invalid map_extra.\n");
   }
   if (a.map_type == 0 || map_type_name(a.map_type).empty()) return refuse("Invalid map_type.\n");
@@ -80,11 +78,23 @@ Result<void> FrontDoor::map_btf(MapSpec& spec) {
   if (!size_is(spec.btf_value_type_id, spec.value_size)) return fail(EINVAL);
   // Maps that Linux calls map_check_no_btf for.
   if (spec.type == uapi::kMapQueue || spec.type == uapi::kMapStack) return fail(kEnotsupp);
+  if (map_has_no_btf(spec.type)) return fail(kEnotsupp);
   auto fields = parse_fields(types, spec.btf_value_type_id, spec.value_size);
   if (!fields) return std::unexpected(fields.error());
   if (int err = check_fields(*fields, spec.type, spec.flags)) return fail(err);
   spec.fields = std::move(*fields);
   spec.btf = *btf;
+  return {};
+}
+
+/// What inner maps must be like. Linux: bpf_map_meta_alloc.
+Result<void> FrontDoor::map_inner(MapSpec& spec) {
+  if (spec.type != uapi::kMapArrayOfMaps && spec.type != uapi::kMapHashOfMaps) return {};
+  auto inner = bpf_.impl().fds.get<Map>(static_cast<int>(attr_.map_create.inner_map_fd));
+  if (!inner) return std::unexpected(inner.error());
+  if ((*inner)->inner_spec()) return fail(EINVAL);
+  if (!may_be_inner_map((*inner)->spec().type)) return fail(kEnotsupp);
+  spec.inner = std::make_shared<MapSpec>((*inner)->spec());
   return {};
 }
 
@@ -107,10 +117,11 @@ Result<long> FrontDoor::map_create() {
     if (a.map_flags & uapi::kMapTokenFd) return fail(EBADF);
     const bool struct_ops = spec->type == uapi::kMapStructOps;
     const int err = struct_ops ? check_struct_ops_spec(*spec) : check_map_spec(*spec, numa);
-    if (err == EINVAL && !map_type_served(spec->type)) {
-      return unserved(fmt::format("MAP_CREATE of type {}", map_type_name(spec->type)), EINVAL);
+    if (err == EINVAL && spec->type == uapi::kMapArena) {
+      return unserved("MAP_CREATE of type ARENA", EINVAL);
     }
     if (err) return fail(err);
+    if (auto r = map_inner(*spec); !r) return std::unexpected(r.error());
     if (a.map_ifindex || a.excl_prog_hash) {
       return unserved("MAP_CREATE with ifindex or excl_prog_hash", EINVAL);
     }

@@ -66,8 +66,6 @@ void add_unserved_helpers(HelperTable& table) {
       Known{202, "bpf_dynptr_write"},
       Known{203, "bpf_dynptr_data"},
       Known{209, "bpf_user_ringbuf_drain"},
-      Known{210, "bpf_cgrp_storage_get"},
-      Known{211, "bpf_cgrp_storage_delete"},
   };
   for (const Known& known : kKnown) {
     Helper helper;

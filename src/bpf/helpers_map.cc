@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Helpers on maps and their values.
+#include <fmt/format.h>
+
 #include <cstring>
 
 #include "bpf/bpf.h"
 #include "bpf/impl.h"
-#include "bpf/maps/task_storage.h"
+#include "bpf/maps/local_storage.h"
 
 namespace uscx::bpf {
 
@@ -15,7 +17,12 @@ using A = ArgKind;
 /// The map in R1; null after a fault.
 Map* map_arg(HelperCall& call) {
   Map* map = call.bpf.impl().map_at(call.args[0]);
-  if (!map) call.fault("argument 1 is not a map");
+  if (!map) {
+    call.fault("argument 1 is not a map");
+  } else if (!map->served()) {
+    call.fault(fmt::format("{} maps are not served", map_type_name(map->spec().type)));
+    return nullptr;
+  }
   return map;
 }
 
@@ -94,33 +101,44 @@ u64 loop(HelperCall& call) {
   return count;
 }
 
-/// The task storage map and the live task of the first two arguments.
-TaskStorageMap* storage_arg(HelperCall& call) {
-  auto* map = dynamic_cast<TaskStorageMap*>(map_arg(call));
-  if (!map) call.fault("argument 1 is not a task storage map");
-  return map;
+/// The local storage map of the first argument, of `type`.
+LocalStorageMap* storage_arg(HelperCall& call, u32 type) {
+  auto* map = dynamic_cast<LocalStorageMap*>(map_arg(call));
+  if (map && map->spec().type == type) return map;
+  if (!call.faulted()) {
+    call.fault(fmt::format("argument 1 is not a {} map", map_type_name(type)));
+  }
+  return nullptr;
 }
 
-u64 task_storage_get(HelperCall& call) {
+/// Is the second argument a live object that may own a value in such a map?
+bool is_owner(HelperCall& call, u32 type) {
+  Host& host = call.bpf.host();
+  return type == uapi::kMapTaskStorage ? host.is_task(call.args[1]) : host.is_cgroup(call.args[1]);
+}
+
+template <u32 type>
+u64 storage_get(HelperCall& call) {
   constexpr u64 kCreate = 1;  // BPF_LOCAL_STORAGE_GET_F_CREATE
-  TaskStorageMap* map = storage_arg(call);
-  const u64 task = call.args[1];
-  if (!map || (call.args[3] & ~kCreate) || !call.bpf.host().is_task(task)) return 0;
-  if (u64 value = map->find(task)) return value;
+  LocalStorageMap* map = storage_arg(call, type);
+  if (!map || (call.args[3] & ~kCreate) || !is_owner(call, type)) return 0;
+  const u64 owner = call.args[1];
+  if (u64 value = map->find(owner)) return value;
   if (!(call.args[3] & kCreate)) return 0;
   const std::byte* initial = nullptr;
   if (call.args[2]) {
     initial = bytes_arg(call, 2, map->spec().value_size);
     if (!initial) return 0;
   }
-  return map->get_or_create(task, initial);
+  return map->get_or_create(owner, initial);
 }
 
-u64 task_storage_delete(HelperCall& call) {
-  TaskStorageMap* map = storage_arg(call);
+template <u32 type>
+u64 storage_delete(HelperCall& call) {
+  LocalStorageMap* map = storage_arg(call, type);
   if (!map) return 0;
-  if (!call.bpf.host().is_task(call.args[1])) return static_cast<u64>(-s64{EINVAL});
-  return answer(map->erase_task(call.args[1]));
+  if (!is_owner(call, type)) return static_cast<u64>(-s64{EINVAL});
+  return answer(map->erase_of(call.args[1]));
 }
 
 u64 spin_lock(HelperCall& call) {
@@ -180,9 +198,20 @@ void add_map_helpers(HelperTable& table) {
   table.add({154, "bpf_this_cpu_ptr", this_cpu_ptr, {A::kBtfPtr}});
   table.add({156,
              "bpf_task_storage_get",
-             task_storage_get,
+             storage_get<uapi::kMapTaskStorage>,
              {A::kConstMapPtr, A::kBtfPtr, A::kMapValue, A::kAnything}});
-  table.add({157, "bpf_task_storage_delete", task_storage_delete, {A::kConstMapPtr, A::kBtfPtr}});
+  table.add({157,
+             "bpf_task_storage_delete",
+             storage_delete<uapi::kMapTaskStorage>,
+             {A::kConstMapPtr, A::kBtfPtr}});
+  table.add({210,
+             "bpf_cgrp_storage_get",
+             storage_get<uapi::kMapCgrpStorage>,
+             {A::kConstMapPtr, A::kBtfPtr, A::kMapValue, A::kAnything}});
+  table.add({211,
+             "bpf_cgrp_storage_delete",
+             storage_delete<uapi::kMapCgrpStorage>,
+             {A::kConstMapPtr, A::kBtfPtr}});
   table.add({164,
              "bpf_for_each_map_elem",
              for_each_map_elem,

@@ -53,6 +53,12 @@ class Host {
   /// Is `task` (a window address) a live task_struct? For task storage and kfunc arguments.
   virtual bool is_task(u64 task) = 0;
 
+  /// Is `cgroup` (a window address) a live cgroup? For cgroup storage.
+  virtual bool is_cgroup(u64 cgroup) {
+    (void)cgroup;
+    return false;
+  }
+
   /// A program did what the verifier would have refused (a bad store, a bad argument) or ran too
   /// long. The run has been abandoned with result 0. `text` names the instruction and the reason.
   virtual void program_fault(const Program& prog, std::string_view text) = 0;

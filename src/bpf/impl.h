@@ -97,6 +97,8 @@ struct Bpf::Impl {
   /// Maps whose update registered their table, which keeps them alive. By map id.
   std::map<u32, std::shared_ptr<Map>> registered;
   FdTable fds;
+  /// Let go when no program runs any more.
+  std::vector<std::shared_ptr<void>> objects_after_grace;
 
   std::map<std::string, u64> unserved;
 
@@ -108,6 +110,8 @@ struct Bpf::Impl {
   void release_kptr(std::string_view type_name, u64 object);
   /// Frees window memory once no program that may hold a pointer to it runs. Linux: call_rcu.
   void free_after_grace(void* memory);
+  /// Holds on to `object` (null: nothing) until then.
+  void release_after_grace(std::shared_ptr<void> object);
 
   /// Runs with the bookkeeping that every run needs: grace periods, locks left held.
   template <class Fn>

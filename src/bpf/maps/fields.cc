@@ -125,17 +125,19 @@ bool kind_fits(FieldKind kind, u32 type) {
   switch (kind) {
     case FieldKind::kSpinLock:
     case FieldKind::kResSpinLock:
-      return one_of(type, {kMapHash, kMapArray, kMapTaskStorage});
+      return one_of(type, {kMapHash, kMapRhash, kMapArray, kMapCgroupStorage, kMapSkStorage,
+                           kMapInodeStorage, kMapTaskStorage, kMapCgrpStorage});
     case FieldKind::kTimer:
     case FieldKind::kWorkqueue:
     case FieldKind::kTaskWork:
-      return one_of(type, {kMapHash, kMapLruHash, kMapArray});
+      return one_of(type, {kMapHash, kMapRhash, kMapLruHash, kMapArray});
     case FieldKind::kKptrUnref:
     case FieldKind::kKptrRef:
     case FieldKind::kKptrPercpu:
     case FieldKind::kRefcount:
-      return one_of(type, {kMapHash, kMapPercpuHash, kMapLruHash, kMapArray, kMapPercpuArray,
-                           kMapTaskStorage});
+      return one_of(type, {kMapHash, kMapRhash, kMapPercpuHash, kMapLruHash, kMapLruPercpuHash,
+                           kMapArray, kMapPercpuArray, kMapSkStorage, kMapInodeStorage,
+                           kMapTaskStorage, kMapCgrpStorage});
     case FieldKind::kUptr:
       return type == kMapTaskStorage;
     case FieldKind::kListHead:

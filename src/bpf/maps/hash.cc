@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// HASH, PERCPU_HASH and LRU_HASH. Elements are slots of one slab in the window; an update takes a
-// fresh slot, as in Linux, so that a pointer to the old value goes on seeing the old value until
-// the slot is used again. Buckets are walked in order of a fixed hash: the same in every run.
+// HASH, RHASH, PERCPU_HASH, LRU_HASH and LRU_PERCPU_HASH. Elements are slots of one slab in the
+// window; an update takes a fresh slot, as in Linux, so that a pointer to the old value goes on
+// seeing the old value until the slot is used again. Buckets are walked in order of a fixed hash:
+// the same in every run.
 #include <bit>
 #include <cstring>
 
@@ -131,7 +132,9 @@ class HashMap final : public Map {
   u64 value_at(u32 slot, u32 cpu) const {
     return reinterpret_cast<u64>(values_) + (cpu * slots_ + slot) * value_stride();
   }
-  bool lru() const { return spec_.type == uapi::kMapLruHash; }
+  bool lru() const {
+    return spec_.type == uapi::kMapLruHash || spec_.type == uapi::kMapLruPercpuHash;
+  }
 
   u32 bucket_of(const std::byte* key) const {
     StreamHash hash;

@@ -127,92 +127,13 @@ Result<void> Map::next_key(const std::byte*, std::byte*) {
 
 namespace {
 
-constexpr u64 kKmallocMax = 4ULL << 20;      // KMALLOC_MAX_SIZE of x86-64
-constexpr u64 kPercpuUnitMin = 32ULL << 10;  // PCPU_MIN_UNIT_SIZE
-constexpr u64 kHashElementBytes = 48;        // sizeof(struct htab_elem)
-constexpr u64 kLocalStorageMax = 65504;      // BPF_LOCAL_STORAGE_MAX_VALUE_SIZE is bound by U16_MAX
-constexpr u32 kAccessFlags = uapi::kRdonly | uapi::kWronly | uapi::kRdonlyProg | uapi::kWronlyProg;
-
-bool access_flags_ok(u32 flags) {
-  return (flags & (uapi::kRdonlyProg | uapi::kWronlyProg)) !=
-         (uapi::kRdonlyProg | uapi::kWronlyProg);
-}
-
-int check_array(const MapSpec& s, bool numa) {
-  const bool percpu = s.type == uapi::kMapPercpuArray;
-  if (s.max_entries == 0 || s.key_size != 4 || s.value_size == 0 ||
-      (s.flags & ~(uapi::kNumaNode | uapi::kMmapable | kAccessFlags | uapi::kPreserveElems |
-                   uapi::kInnerMap)) ||
-      !access_flags_ok(s.flags) || (percpu && numa)) {
-    return EINVAL;
-  }
-  if (percpu && (s.flags & (uapi::kMmapable | uapi::kInnerMap))) return EINVAL;
-  if (s.flags & uapi::kPreserveElems) return EINVAL;
-  if (s.value_size > 0x7fffffffu) return E2BIG;
-  if (percpu && round_up8(s.value_size) > kPercpuUnitMin) return E2BIG;
-  return 0;
-}
-
-int check_hash(const MapSpec& s, bool numa) {
-  const bool percpu = s.type == uapi::kMapPercpuHash;
-  const bool lru = s.type == uapi::kMapLruHash;
-  const bool percpu_lru = s.flags & uapi::kNoCommonLru;
-  if ((s.flags & ~(uapi::kNoPrealloc | uapi::kNoCommonLru | uapi::kNumaNode | kAccessFlags |
-                   uapi::kZeroSeed)) ||
-      !access_flags_ok(s.flags)) {
-    return EINVAL;
-  }
-  if (!lru && percpu_lru) return EINVAL;
-  if (lru && (s.flags & uapi::kNoPrealloc)) return kEnotsupp;
-  if (numa && (percpu || percpu_lru)) return EINVAL;
-  if (s.max_entries == 0 || s.key_size == 0 || s.value_size == 0) return EINVAL;
-  if (u64{s.key_size} + s.value_size >= kKmallocMax - kHashElementBytes) return E2BIG;
-  if (percpu && round_up8(s.value_size) > kPercpuUnitMin) return E2BIG;
-  return 0;
-}
-
-int check_queue(const MapSpec& s) {
-  if (s.max_entries == 0 || s.key_size != 0 || s.value_size == 0 ||
-      (s.flags & ~(uapi::kNumaNode | kAccessFlags)) || !access_flags_ok(s.flags)) {
-    return EINVAL;
-  }
-  return s.value_size > kKmallocMax ? E2BIG : 0;
-}
-
-int check_task_storage(const MapSpec& s) {
-  if ((s.flags & ~(uapi::kNoPrealloc | uapi::kClone)) || !(s.flags & uapi::kNoPrealloc) ||
-      s.max_entries || s.key_size != 4 || s.value_size == 0 || !s.btf_key_type_id ||
-      !s.btf_value_type_id) {
-    return EINVAL;
-  }
-  return s.value_size > kLocalStorageMax ? E2BIG : 0;
-}
-
 u64 bytes_of_values(const MapSpec& s, u32 nr_cpus) {
-  const bool percpu = s.type == uapi::kMapPercpuArray || s.type == uapi::kMapPercpuHash;
+  const bool percpu = s.type == uapi::kMapPercpuArray || s.type == uapi::kMapPercpuHash ||
+                      s.type == uapi::kMapLruPercpuHash;
   return u64{round_up8(s.value_size)} * s.max_entries * (percpu ? nr_cpus : 1);
 }
 
 }  // namespace
-
-int check_map_spec(const MapSpec& spec, bool has_numa_node) {
-  switch (spec.type) {
-    case uapi::kMapArray:
-    case uapi::kMapPercpuArray:
-      return check_array(spec, has_numa_node);
-    case uapi::kMapHash:
-    case uapi::kMapPercpuHash:
-    case uapi::kMapLruHash:
-      return check_hash(spec, has_numa_node);
-    case uapi::kMapQueue:
-    case uapi::kMapStack:
-      return check_queue(spec);
-    case uapi::kMapTaskStorage:
-      return check_task_storage(spec);
-    default:
-      return EINVAL;
-  }
-}
 
 Result<std::shared_ptr<Map>> make_map(Bpf& bpf, MapSpec spec) {
   if (bytes_of_values(spec, bpf.host().nr_cpu_ids()) > kMaxMapBytes) return fail(ENOMEM);
@@ -221,33 +142,22 @@ Result<std::shared_ptr<Map>> make_map(Bpf& bpf, MapSpec spec) {
     case uapi::kMapPercpuArray:
       return make_array_map(bpf, std::move(spec));
     case uapi::kMapHash:
+    case uapi::kMapRhash:
     case uapi::kMapPercpuHash:
     case uapi::kMapLruHash:
+    case uapi::kMapLruPercpuHash:
       return make_hash_map(bpf, std::move(spec));
     case uapi::kMapQueue:
     case uapi::kMapStack:
       return make_queue_map(bpf, std::move(spec));
     case uapi::kMapTaskStorage:
-      return make_task_storage_map(bpf, std::move(spec));
+    case uapi::kMapCgrpStorage:
+      return make_local_storage_map(bpf, std::move(spec));
+    case uapi::kMapArrayOfMaps:
+    case uapi::kMapHashOfMaps:
+      return make_map_of_maps(bpf, std::move(spec));
     default:
-      return fail(EINVAL);
-  }
-}
-
-bool map_type_served(u32 type) {
-  switch (type) {
-    case uapi::kMapArray:
-    case uapi::kMapPercpuArray:
-    case uapi::kMapHash:
-    case uapi::kMapPercpuHash:
-    case uapi::kMapLruHash:
-    case uapi::kMapQueue:
-    case uapi::kMapStack:
-    case uapi::kMapTaskStorage:
-    case uapi::kMapStructOps:
-      return true;
-    default:
-      return false;
+      return make_unserved_map(bpf, std::move(spec));
   }
 }
 

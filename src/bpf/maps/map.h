@@ -39,7 +39,8 @@ struct MapSpec {
   u32 btf_key_type_id = 0;
   u32 btf_value_type_id = 0;
   u32 btf_vmlinux_value_type_id = 0;
-  FieldRecord fields;  // special fields of the value
+  FieldRecord fields;                    // special fields of the value
+  std::shared_ptr<const MapSpec> inner;  // ARRAY_OF_MAPS, HASH_OF_MAPS: what inner maps are like
 };
 
 constexpr u32 round_up8(u32 n) {
@@ -59,7 +60,8 @@ class Map {
   /// The register value of a map pointer.
   u64 address() const { return reinterpret_cast<u64>(object_); }
   bool percpu() const {
-    return spec_.type == uapi::kMapPercpuArray || spec_.type == uapi::kMapPercpuHash;
+    return spec_.type == uapi::kMapPercpuArray || spec_.type == uapi::kMapPercpuHash ||
+           spec_.type == uapi::kMapLruPercpuHash;
   }
   u32 value_stride() const { return round_up8(spec_.value_size); }
   /// Bytes of one value as user space passes it: per-CPU maps pass a padded one for each CPU.
@@ -97,8 +99,12 @@ class Map {
   virtual u64 direct_address() const { return 0; }
   /// The memfd user space maps, or -1.
   virtual int memfd() const { return -1; }
-  /// Task storage only.
-  virtual void task_gone(u64) {}
+  /// Local storage: a task or cgroup ceased to exist.
+  virtual void owner_gone(u64) {}
+  /// Maps of maps: what each inner map must look like. Linux: inner_map_meta.
+  virtual const MapSpec* inner_spec() const { return nullptr; }
+  /// The map exists for the verifier; what programs and user space would do with it is not served.
+  virtual bool served() const { return true; }
 
  protected:
   AddressWindow& window() const;
@@ -121,11 +127,16 @@ class Map {
   mutable RankedLock lock_;
 };
 
-/// Makes a map of any served type; `spec` has passed check_map_spec. ENOMEM where it is too large.
+/// Makes a map of any type; `spec` has passed check_map_spec. ENOMEM where it is too large.
 Result<std::shared_ptr<Map>> make_map(Bpf& bpf, MapSpec spec);
-/// The checks of map_alloc_check: 0 or a positive errno. EINVAL for types not served.
+/// The checks of map_alloc_check and map_alloc: 0 or a positive errno.
 int check_map_spec(const MapSpec& spec, bool has_numa_node);
-bool map_type_served(u32 type);
+/// Has a map of this type no BTF for its key and value? Linux: map_check_no_btf.
+bool map_has_no_btf(u32 type);
+/// May a map like `spec` be an inner map of one that was made for `meta`? Linux: map_meta_equal.
+bool map_meta_equal(const MapSpec& meta, const MapSpec& spec);
+/// May it be an inner map at all? Linux: ops->map_meta_equal is set.
+bool may_be_inner_map(u32 type);
 /// "ARRAY" and so on, for every type of 7.3; empty for other numbers.
 std::string_view map_type_name(u32 type);
 
@@ -133,6 +144,8 @@ std::string_view map_type_name(u32 type);
 std::shared_ptr<Map> make_array_map(Bpf& bpf, MapSpec spec);
 std::shared_ptr<Map> make_hash_map(Bpf& bpf, MapSpec spec);
 std::shared_ptr<Map> make_queue_map(Bpf& bpf, MapSpec spec);
-std::shared_ptr<Map> make_task_storage_map(Bpf& bpf, MapSpec spec);
+std::shared_ptr<Map> make_local_storage_map(Bpf& bpf, MapSpec spec);
+std::shared_ptr<Map> make_map_of_maps(Bpf& bpf, MapSpec spec);
+std::shared_ptr<Map> make_unserved_map(Bpf& bpf, MapSpec spec);
 
 }  // namespace uscx::bpf
