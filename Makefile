@@ -4,6 +4,7 @@
 #   make run                 set up, build, and run the default example
 #   make test                set up and run every quick test
 #   make soak                set up and run the long tests
+#   make bench               set up and run the benchmarks (docs/performance.md)
 #   make build               the command, at build/uscx
 #   make examples            examples/schedulers/*.bpf.c at build/examples/*.bpf.o
 #   make kernel-schedulers   the kernel's own schedulers at build/kernel/VERSION/
@@ -24,8 +25,8 @@ CTEST := ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j$(JOBS
 SCHED ?= $(BUILD)/examples/fifo.bpf.o
 ARGS ?=
 
-.PHONY: all run test soak build examples kernel-schedulers install clean format lint \
-	setup setup-test configure
+.PHONY: all run test soak bench build examples kernel-schedulers install clean format lint \
+	setup setup-test setup-bench configure
 all: build
 
 setup:
@@ -36,6 +37,9 @@ setup-test:
 
 configure: | setup
 	@test -e $(BUILD)/build.ninja || cmake --preset release
+
+setup-bench:
+	@tools/setup.sh bench
 
 build: configure
 	@cmake --build $(BUILD) -j$(JOBS) --target uscx
@@ -57,6 +61,11 @@ test: setup-test kernel-schedulers configure
 soak: setup-test kernel-schedulers configure
 	@cmake --build $(BUILD) -j$(JOBS)
 	@$(CTEST) -L soak
+
+bench: setup-bench kernel-schedulers configure
+	@cmake $(BUILD) > /dev/null
+	@cmake --build $(BUILD) -j$(JOBS) --target uscx_bench
+	$(BUILD)/uscx_bench
 
 install: configure
 	@cmake --build $(BUILD) -j$(JOBS) --target uscx examples

@@ -1,23 +1,25 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# Installs the Debian packages that building (and, with the argument "test",
-# testing) needs and that are missing; does nothing where none is. The system's
+# Installs the Debian packages that building (and, with the argument "test" or
+# "bench", testing or measuring) needs and that are missing; does nothing where none is. The system's
 # sources list is not touched. Debian 12 and 13.
 set -e -o pipefail
 . "$(dirname "$0")/debian.sh"
 
 build="g++ cmake ninja-build pkgconf clang-19 llvm-19 libelf-dev zlib1g-dev libfmt-dev
-	nlohmann-json3-dev libcli11-dev libgtest-dev libgmock-dev debian-archive-keyring
+	nlohmann-json3-dev libcli11-dev libgtest-dev libgmock-dev libprotozero-dev debian-archive-keyring
 	python3 xz-utils"
 # What the kernel's own build of tools/sched_ext and bpftool wants.
 test="gcc libc6-dev libzstd-dev git"
+bench="libbenchmark-dev"
 format="clang-format-19 clang-tidy-19"
 
 case ${1:-build} in
 build) wanted=$build ;;
 test) wanted="$build $test" ;;
+bench) wanted="$build $test $bench" ;;
 lint) wanted="$build $format" ;;
-*) die "usage: setup.sh [build|test|lint]" ;;
+*) die "usage: setup.sh [build|test|bench|lint]" ;;
 esac
 
 command -v dpkg-query > /dev/null ||

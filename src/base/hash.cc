@@ -5,9 +5,12 @@
 
 namespace uscx {
 
-void StreamHash::add_bytes(const void* data, std::size_t size) {
+namespace {
+
+template <class Add>
+void each_word(const void* data, std::size_t size, Add add) {
   const auto* p = static_cast<const unsigned char*>(data);
-  add(size);
+  add(u64{size});
   for (; size >= 8; p += 8, size -= 8) {
     u64 word;
     std::memcpy(&word, p, 8);
@@ -18,6 +21,18 @@ void StreamHash::add_bytes(const void* data, std::size_t size) {
     std::memcpy(&word, p, size);
     add(word);
   }
+}
+
+}  // namespace
+
+void StreamHash::add_bytes(const void* data, std::size_t size) {
+  each_word(data, size, [this](u64 word) { add(word); });
+}
+
+std::vector<u64> StreamHash::prepare_bytes(const void* data, std::size_t size) {
+  std::vector<u64> words;
+  each_word(data, size, [&](u64 word) { words.push_back(prepare(word)); });
+  return words;
 }
 
 }  // namespace uscx

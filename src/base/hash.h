@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "base/types.h"
 
@@ -11,11 +12,16 @@ namespace uscx {
 /// Not cryptographic: it tells runs apart, it does not defend against an adversary.
 class StreamHash {
  public:
-  constexpr void add(u64 word) {
-    state_ ^= mix(word + kGolden);
+  constexpr void add(u64 word) { add_prepared(prepare(word)); }
+  /// add() in two parts, of which the first, and most of the work, can be kept for a known word.
+  static constexpr u64 prepare(u64 word) { return mix(word + kGolden); }
+  constexpr void add_prepared(u64 prepared) {
+    state_ ^= prepared;
     state_ = rotate(state_, 27) * 0x9fb21c651e98df25ULL + kGolden;
   }
   void add_bytes(const void* data, std::size_t size);
+  /// The words that add_bytes() adds, prepared.
+  static std::vector<u64> prepare_bytes(const void* data, std::size_t size);
   constexpr u64 value() const { return mix(state_); }
 
  private:

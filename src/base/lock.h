@@ -75,9 +75,10 @@ class HeldLocks {
     std::source_location where;
     bool shared;
   };
-  std::array<Entry, kMaxDepth> entries_{};
   u32 depth_ = 0;
   u32 spinlocks_ = 0;
+  std::array<Entry, kMaxDepth>
+      entries_{};  // in ascending order: what is taken ranks after all held
 };
 
 /// A named lock with a rank. `order` tells locks of one rank apart that may nest (two runqueues:

@@ -41,7 +41,9 @@ int run(const RunOptions& options) {
   if (!workload) return fail_with(workload.error().message);
 
   Session session(*plan, std::move(*machine), std::move(*workload));
+  if (const auto r = session.open_trace(); !r) return fail_with(r.error().message);
   const auto report = session.run();
+  const auto traced = session.close_trace();
   if (!report) {
     fail_with(report.error().message);
     // Tasks are in the middle of system calls: the simulation cannot be taken down.
@@ -53,6 +55,7 @@ int run(const RunOptions& options) {
     return fail_with(
         fmt::format("{}: cannot be written: {}", options.json_path, std::strerror(errno)));
   }
+  if (!traced) return fail_with(traced.error().message);
   std::fflush(stdout);
   const std::string line = observe::status_line(*report);
   if (!line.empty()) fmt::print(stderr, "{}\n", line);
@@ -67,6 +70,7 @@ constexpr const char* kExamples = R"(Examples:
   uscx run mine.bpf.o --set limit=8 --get nr_dispatched --get uei.msg
   uscx run mine.bpf.o --workload mine.json --seed 7 --printk --dmesg --json out.json
   uscx run mine.bpf.o --machine 1n1l4c1t --explore 1000
+  uscx run mine.bpf.o --trace out.pftrace --trace-callbacks
 
 Exit status: 0 ran to the end, 1 bad usage or input, 2 refused at load,
 3 ejected by an error, 4 ejected by a stall.)";
@@ -103,6 +107,12 @@ void add_run_command(CLI::App& app, int* status) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   verb->add_option("--json", o->json_path,
                    "Write the report as JSON to this file (- for standard output)");
+  auto* trace = verb->add_option(
+      "--trace", o->trace_path,
+      "Write what happens to this file, for Perfetto (https://ui.perfetto.dev), as it happens");
+  verb->add_flag("--trace-callbacks", o->trace_callbacks,
+                 "With a slice for each callback of the scheduler")
+      ->needs(trace);
   verb->add_flag("--printk", o->printk, "Show bpf_printk output");
   verb->add_flag("--dmesg", o->dmesg, "Show the kernel log");
   verb->add_flag("-v,--verbose", o->verbose,

@@ -23,6 +23,8 @@ struct RunOptions {
   std::vector<std::string> settings;
   std::vector<std::string> wanted;  // --get
   std::string json_path;
+  std::string trace_path;
+  bool trace_callbacks = false;
   bool printk = false;
   bool dmesg = false;
   bool verbose = false;

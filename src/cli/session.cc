@@ -91,6 +91,36 @@ void Session::measure() {
   while (kernel_.now() < end) kernel_.sleep_ns(std::min(end - kernel_.now(), kPoll));
 }
 
+void Session::begin_measurement(Nanos now) {
+  metrics_.begin(now);
+  if (trace_) trace_->mark(now, "measurement begins");
+  measuring_ = true;
+}
+
+void Session::end_measurement(Nanos now) {
+  metrics_.end(now);
+  if (trace_) trace_->mark(now, "measurement ends");
+  measuring_ = false;
+}
+
+u64 Session::callbacks() const {
+  return kernel_.ext().nr_callbacks();
+}
+
+OrError<void> Session::open_trace() {
+  if (plan_.options.trace_path.empty()) return {};
+  kernel_.activate();
+  auto trace = observe::PerfettoTrace::create(
+      kernel_, {.path = plan_.options.trace_path, .callbacks = plan_.options.trace_callbacks});
+  if (!trace) return std::unexpected(trace.error());
+  trace_ = std::move(*trace);
+  return {};
+}
+
+OrError<void> Session::close_trace() {
+  return trace_ ? trace_->finish() : OrError<void>{};
+}
+
 void Session::read_variables() {
   for (const std::string& name : plan_.options.wanted) {
     auto value = loader_.read(name);
@@ -109,7 +139,7 @@ void Session::loader_main() {
   if (!up) {
     load_error_ = up.error();
   } else {
-    metrics_.begin(kernel_.now());
+    begin_measurement(kernel_.now());
     measure();
   }
   loader_.detach();

@@ -16,6 +16,7 @@
 #include "observe/fingerprint.h"
 #include "observe/message_log.h"
 #include "observe/metrics.h"
+#include "observe/perfetto.h"
 #include "observe/report.h"
 #include "observe/task_history.h"
 #include "sched/invariants.h"
@@ -30,6 +31,11 @@ class Session {
  public:
   Session(const RunPlan& plan, machine::MachineSpec machine, workload::Workload workload);
 
+  /// Begins the trace that the options ask for, if any; before anything else. Errors: the file.
+  OrError<void> open_trace();
+  /// Ends it. Errors: it could not be written.
+  OrError<void> close_trace();
+
   /// Simulates from boot to the end. A LoadError of kind kInput is the caller's to print; a refusal
   /// is a report.
   std::expected<observe::RunReport, LoadError> run();
@@ -41,11 +47,19 @@ class Session {
   std::expected<bool, LoadError> advance(Nanos deadline);
   std::expected<observe::RunReport, LoadError> finish();
   Nanos now() const { return machine_->now(); }
+  /// Counted from boot on: events of the machine, callbacks of the scheduler, context switches.
+  u64 events() const { return machine_->events(); }
+  u64 callbacks() const;
+  u64 switches() const { return kernel_.nr_switches; }
+  /// The scheduler is up, and what happens is being counted.
+  bool measuring() const { return measuring_; }
 
  private:
   void loader_main();
   /// Sleeps through the duration, and stops counting at its end.
   void measure();
+  void begin_measurement(Nanos now);
+  void end_measurement(Nanos now);
   void read_variables();
   void note_exit(s32 kind);
   observe::RunReport report();
@@ -61,6 +75,7 @@ class Session {
   observe::TaskHistory history_;
   observe::MessageLog messages_;
   std::optional<sched::Invariants> invariants_;  // --check, --explore
+  std::unique_ptr<observe::PerfettoTrace> trace_;
   UserHalf user_half_;
   Progress progress_;
   Loader loader_;
@@ -69,12 +84,13 @@ class Session {
   std::optional<observe::StallReport> stall_;
   /// Ends the measurement on time, whenever the loader itself gets a CPU.
   struct EndOfMeasurement final : sched::Timer {
-    explicit EndOfMeasurement(observe::Metrics& metrics) : metrics(metrics) {}
-    void fired(sched::Kernel& kernel) override { metrics.end(kernel.now()); }
-    observe::Metrics& metrics;
+    explicit EndOfMeasurement(Session& s) : session(s) {}
+    void fired(sched::Kernel& kernel) override { session.end_measurement(kernel.now()); }
+    Session& session;
   };
-  EndOfMeasurement end_{metrics_};
+  EndOfMeasurement end_{*this};
   u64 wall_ns_ = 0;
+  bool measuring_ = false;
   bool done_ = false;
 };
 

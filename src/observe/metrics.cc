@@ -10,12 +10,7 @@ namespace uscx::observe {
 
 using sched::Task;
 
-Metrics::Metrics(sched::Tracepoints& trace, u32 nr_cpus)
-    : cpus_(nr_cpus),
-      cpu_since_ns_(nr_cpus),
-      cpu_idle_(nr_cpus, true),
-      cpu_curr_(nr_cpus, 0),
-      idle_cpus_(nr_cpus) {
+Metrics::Metrics(sched::Tracepoints& trace, u32 nr_cpus) : cpus_(nr_cpus), idle_cpus_(nr_cpus) {
   trace.sched_switch.subscribe(
       [this](Nanos now, CpuId cpu, const Task& prev, u32 state, const Task& next) {
         on_switch(now.ns, cpu, prev, state, next);
@@ -33,16 +28,18 @@ Metrics::Metrics(sched::Tracepoints& trace, u32 nr_cpus)
   trace.sched_process_fork.subscribe(
       [this](Nanos, const Task&, const Task&) { forks_ += counting_; });
   trace.sched_process_exit.subscribe([this](Nanos, const Task&) { exits_ += counting_; });
-  trace.sched_process_free.subscribe([this](const Task& p) { tasks_.erase(p.pid); });
+  trace.sched_process_free.subscribe([this](const Task& p) {
+    if (p.slot < tasks_.size()) tasks_[p.slot] = {};
+  });
   trace.scx_callback.subscribe(
       [this](Nanos, CpuId, std::string_view, const Task*, u64) { callbacks_ += counting_; });
 }
 
 void Metrics::begin(Nanos now) {
   account_waste(now.ns);
-  for (Cpu& cpu : cpus_) cpu = {};
-  groups_.clear();
-  for (auto& [pid, task] : tasks_) task.ran = false;
+  for (Cpu& cpu : cpus_) cpu.busy_ns = cpu.tasks_run = 0;
+  for (Group& group : groups_) group = {};
+  for (TaskState& task : tasks_) task.ran = false;
   wakeup_latency_ = {};
   idle_while_waiting_ns_ = 0;
   switches_ = wakeups_ = migrations_ = forks_ = exits_ = callbacks_ = 0;
@@ -53,12 +50,12 @@ void Metrics::begin(Nanos now) {
 void Metrics::end(Nanos now) {
   if (!counting_) return;
   account_waste(now.ns);
-  for (u32 cpu = 0; cpu < cpus_.size(); ++cpu) {
-    if (cpu_idle_[cpu]) continue;
-    const u64 ran_ns = clip(cpu_since_ns_[cpu], now.ns);
-    cpus_[cpu].busy_ns += ran_ns;
-    if (auto it = tasks_.find(cpu_curr_[cpu]); it != tasks_.end())
-      groups_[it->second.label].cpu_ns += ran_ns;
+  for (Cpu& cpu : cpus_) {
+    if (cpu.group == kIdle) continue;
+    const u64 ran_ns = clip(cpu.since_ns, now.ns);
+    cpu.busy_ns += ran_ns;
+    groups_[cpu.group].cpu_ns += ran_ns;
+    groups_[cpu.group].seen = true;
   }
   end_ns_ = now.ns;
   counting_ = false;
@@ -68,10 +65,27 @@ u64 Metrics::clip(u64 since_ns, u64 now_ns) const {
   return now_ns - std::max(since_ns, begin_ns_);
 }
 
-Metrics::TaskState& Metrics::state_of(const Task& p) {
-  auto [it, fresh] = tasks_.try_emplace(p.pid);
-  if (fresh) it->second.label = p.group_label.empty() ? std::string(p.comm) : p.group_label;
+std::map<std::string, Metrics::Group> Metrics::groups() const {
+  std::map<std::string, Group> out;
+  for (const auto& [label, number] : group_numbers_) {
+    if (groups_[number].seen) out.emplace(label, groups_[number]);
+  }
+  return out;
+}
+
+u32 Metrics::group_of(const Task& p) {
+  const std::string label = p.group_label.empty() ? std::string(p.comm) : p.group_label;
+  const auto [it, fresh] = group_numbers_.try_emplace(label, static_cast<u32>(groups_.size()));
+  if (fresh) groups_.emplace_back();
   return it->second;
+}
+
+Metrics::TaskState& Metrics::state_of(const Task& p) {
+  if (p.slot >= tasks_.size()) tasks_.resize(std::max<std::size_t>(p.slot + 1, tasks_.size() * 2));
+  TaskState& task = tasks_[p.slot];
+  if (task.group == kIdle) [[unlikely]]
+    task.group = group_of(p);
+  return task;
 }
 
 void Metrics::account_waste(u64 now_ns) {
@@ -86,7 +100,7 @@ void Metrics::set_waiting(const Task& p, u64 now_ns, bool woken) {
   account_waste(now_ns);
   ++waiting_;
   task.state = State::kWaiting;
-  task.since_ns = task.woken_ns = now_ns;
+  task.woken_ns = now_ns;
   task.woken = woken;
 }
 
@@ -97,33 +111,36 @@ void Metrics::leave_cpu(u64 now_ns, CpuId cpu, const Task& prev, bool still_runn
   }
   TaskState& task = state_of(prev);
   if (counting_) {
-    const u64 ran_ns = clip(cpu_since_ns_[static_cast<u32>(cpu)], now_ns);
-    cpus_[static_cast<u32>(cpu)].busy_ns += ran_ns;
-    groups_[task.label].cpu_ns += ran_ns;
+    Cpu& c = cpus_[static_cast<u32>(cpu)];
+    const u64 ran_ns = clip(c.since_ns, now_ns);
+    c.busy_ns += ran_ns;
+    groups_[task.group].cpu_ns += ran_ns;
+    groups_[task.group].seen = true;
   }
   task.state = still_runnable ? State::kWaiting : State::kSleeping;
-  task.since_ns = now_ns;
   if (still_runnable) ++waiting_;
 }
 
 void Metrics::enter_cpu(u64 now_ns, CpuId cpu, const Task& next) {
-  const auto index = static_cast<u32>(cpu);
-  cpu_since_ns_[index] = now_ns;
-  cpu_idle_[index] = next.is_idle();
-  cpu_curr_[index] = next.pid;
+  Cpu& c = cpus_[static_cast<u32>(cpu)];
+  c.since_ns = now_ns;
   if (next.is_idle()) {
+    c.group = kIdle;
     ++idle_cpus_;
     return;
   }
   TaskState& task = state_of(next);
+  c.group = task.group;
   if (task.state == State::kWaiting) --waiting_;
   if (counting_) {
-    ++cpus_[index].tasks_run;
-    if (!task.ran) ++groups_[task.label].tasks;
+    ++c.tasks_run;
+    if (!task.ran) {
+      ++groups_[task.group].tasks;
+      groups_[task.group].seen = true;
+    }
     task.ran = true;
   }
   task.state = State::kRunning;
-  task.since_ns = now_ns;
 }
 
 void Metrics::on_executes(u64 now_ns, const Task& p) {

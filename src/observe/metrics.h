@@ -17,10 +17,14 @@ class Metrics {
   struct Cpu {
     u64 busy_ns = 0;    // running anything but the idle task
     u64 tasks_run = 0;  // times a task (not idle) was switched in
+    // What runs there: since when, and of which group (kIdle: nothing).
+    u64 since_ns = 0;
+    u32 group = kIdle;
   };
   struct Group {
     u64 tasks = 0;  // that ran at least once
     u64 cpu_ns = 0;
+    bool seen = false;  // since begin()
   };
 
   Metrics(sched::Tracepoints& trace, u32 nr_cpus);
@@ -35,7 +39,8 @@ class Metrics {
   u64 duration_ns() const { return end_ns_ - begin_ns_; }
   const Histogram& wakeup_latency() const { return wakeup_latency_; }
   const std::vector<Cpu>& cpus() const { return cpus_; }
-  const std::map<std::string, Group>& groups() const { return groups_; }
+  /// What was on a CPU since begin(), by the label of its tasks.
+  std::map<std::string, Group> groups() const;
   u64 switches() const { return switches_; }
   u64 wakeups() const { return wakeups_; }
   u64 migrations() const { return migrations_; }
@@ -47,14 +52,14 @@ class Metrics {
   u64 idle_while_waiting_ns() const { return idle_while_waiting_ns_; }
 
  private:
+  static constexpr u32 kIdle = ~0U;
   enum class State : u8 { kSleeping, kWaiting, kRunning };
   struct TaskState {
+    u64 woken_ns = 0;   // of the wakeup that it has not run after yet
+    u32 group = kIdle;  // kIdle: not seen yet
     State state = State::kSleeping;
-    u64 since_ns = 0;  // of the state
-    u64 woken_ns = 0;  // 0: not waiting for its first run after a wakeup
     bool woken = false;
     bool ran = false;
-    std::string label;
   };
 
   TaskState& state_of(const sched::Task& p);
@@ -69,12 +74,12 @@ class Metrics {
   void account_waste(u64 now_ns);
   u64 clip(u64 since_ns, u64 now_ns) const;
 
+  u32 group_of(const sched::Task& p);
+
   std::vector<Cpu> cpus_;
-  std::vector<u64> cpu_since_ns_;  // when what runs there was switched in
-  std::vector<bool> cpu_idle_;
-  std::vector<Pid> cpu_curr_;
-  std::map<std::string, Group> groups_;
-  std::map<Pid, TaskState> tasks_;
+  std::vector<TaskState> tasks_;  // by slot
+  std::vector<Group> groups_;
+  std::map<std::string, u32> group_numbers_;  // by label
   Histogram wakeup_latency_;
   u32 idle_cpus_;
   u64 waiting_ = 0;

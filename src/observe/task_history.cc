@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "sched/task.h"
 
 namespace uscx::observe {
@@ -14,35 +16,44 @@ TaskHistory::TaskHistory(sched::Tracepoints& trace) {
   trace.sched_switch.subscribe(
       [this](Nanos now, CpuId cpu, const Task& prev, u32 state, const Task& next) {
         if (!prev.is_idle())
-          add(prev, {now.ns, cpu, state == 0 ? "switched out, runnable" : "switched out, asleep",
-                     static_cast<u32>(next.pid), D::kPid});
+          add(prev, {now.ns, static_cast<u32>(next.pid),
+                     state == 0 ? "switched out, runnable" : "switched out, asleep", cpu, D::kPid});
         if (!next.is_idle())
-          add(next, {now.ns, cpu, "switched in", static_cast<u32>(prev.pid), D::kPid});
+          add(next, {now.ns, static_cast<u32>(prev.pid), "switched in", cpu, D::kPid});
       });
   trace.sched_wakeup.subscribe([this](Nanos now, CpuId cpu, const Task& p, CpuId to) {
-    add(p, {now.ns, cpu, "wakeup", static_cast<u32>(to), D::kCpu});
+    add(p, {now.ns, static_cast<u32>(to), "wakeup", cpu, D::kCpu});
   });
   trace.sched_wakeup_new.subscribe([this](Nanos now, CpuId cpu, const Task& p, CpuId to) {
-    add(p, {now.ns, cpu, "first wakeup", static_cast<u32>(to), D::kCpu});
+    add(p, {now.ns, static_cast<u32>(to), "first wakeup", cpu, D::kCpu});
   });
   trace.sched_migrate_task.subscribe([this](Nanos now, const Task& p, CpuId from, CpuId to) {
-    add(p, {now.ns, from, "migrates", static_cast<u32>(to), D::kCpu});
+    add(p, {now.ns, static_cast<u32>(to), "migrates", from, D::kCpu});
   });
   trace.scx_callback.subscribe(
       [this](Nanos now, CpuId cpu, std::string_view op, const Task* p, u64) {
-        if (p && op != "tick") add(*p, {now.ns, cpu, op, 0, D::kNone});
+        if (p && op != "tick") add(*p, {now.ns, 0, op.data(), cpu, D::kNone});
       });
   trace.scx_dsq.subscribe([this](Nanos now, const Task& p, u64 dsq, bool on, u32) {
-    add(p, {now.ns, p.cpu, on ? "queued on" : "taken off", dsq, D::kDsq});
+    add(p, {now.ns, dsq, on ? "queued on" : "taken off", p.cpu, D::kDsq});
   });
-  trace.sched_process_free.subscribe([this](const Task& p) { rings_.erase(p.pid); });
+  trace.sched_process_free.subscribe([this](const Task& p) {
+    if (p.slot < index_.size()) index_[p.slot] = {};
+  });
 }
 
-void TaskHistory::add(const Task& p, Event event) {
-  Ring& ring = rings_[p.pid];
-  ring.events[ring.next] = event;
-  ring.next = (ring.next + 1) % kDepth;
-  if (ring.count < kDepth) ++ring.count;
+void TaskHistory::grow(u32 slot) {
+  const std::size_t size = std::max<std::size_t>(slot + 1, index_.size() * 2);
+  index_.resize(size);
+  rings_.resize(size);
+}
+
+void TaskHistory::add(const Task& p, const Event& event) {
+  if (p.slot >= index_.size()) [[unlikely]]
+    grow(p.slot);
+  Index& index = index_[p.slot];
+  index.pid = p.pid;
+  rings_[p.slot][index.count++ % kDepth] = event;
 }
 
 std::string TaskHistory::format(const Event& event) {
@@ -66,11 +77,11 @@ std::string TaskHistory::format(const Event& event) {
 
 std::vector<std::string> TaskHistory::lines(Pid pid) const {
   std::vector<std::string> out;
-  const auto it = rings_.find(pid);
-  if (it == rings_.end()) return out;
-  const Ring& ring = it->second;
-  for (u32 i = 0; i < ring.count; ++i) {
-    out.push_back(format(ring.events[(ring.next + kDepth - ring.count + i) % kDepth]));
+  const auto it = std::ranges::find(index_, pid, &Index::pid);
+  if (it == index_.end() || pid == 0) return out;
+  const Ring& ring = rings_[static_cast<std::size_t>(it - index_.begin())];
+  for (u32 i = it->count - std::min(it->count, kDepth); i < it->count; ++i) {
+    out.push_back(format(ring[i % kDepth]));
   }
   return out;
 }

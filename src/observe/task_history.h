@@ -2,7 +2,6 @@
 #pragma once
 
 #include <array>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -24,20 +23,23 @@ class TaskHistory {
  private:
   struct Event {
     u64 at_ns = 0;
-    CpuId cpu = 0;
-    std::string_view what;  // a literal, or an op's name (which lives as long as the kernel)
     u64 detail = 0;
+    const char* what = nullptr;  // a literal, or an op's name, which is one
+    CpuId cpu = 0;
     enum class Detail : u8 { kNone, kCpu, kDsq, kPid } kind = Detail::kNone;
   };
-  struct Ring {
-    std::array<Event, kDepth> events{};
-    u32 next = 0;
-    u32 count = 0;
+  using Ring = std::array<Event, kDepth>;
+  /// What is small lies apart from the rings, where all of it stays in the cache.
+  struct Index {
+    Pid pid = 0;    // 0: no task has this slot
+    u32 count = 0;  // events so far
   };
-  void add(const sched::Task& p, Event event);
+  void add(const sched::Task& p, const Event& event);
+  void grow(u32 slot);
   static std::string format(const Event& event);
 
-  std::map<Pid, Ring> rings_;
+  std::vector<Index> index_;  // by slot
+  std::vector<Ring> rings_;   // by slot
 };
 
 }  // namespace uscx::observe

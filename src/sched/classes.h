@@ -30,7 +30,6 @@ struct FairRq {
 struct RtRq {
   std::array<IntrusiveList<Task, &Task::rq_node>, MAX_RT_PRIO> queue;
   std::array<unsigned long, 2> bits{};  // which lists have tasks
-  u32 nr = 0;
 };
 
 }  // namespace uscx::sched

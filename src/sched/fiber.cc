@@ -2,9 +2,9 @@
 #include "sched/fiber.h"
 
 #include <sys/mman.h>
-#include <ucontext.h>
 
 #include "base/assert.h"
+#include "sched/stack_switch.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define USCX_ASAN_FIBERS 1
@@ -29,7 +29,7 @@ constexpr std::size_t kGuardSize = 4096;
 }  // namespace
 
 struct Fiber::Impl {
-  ucontext_t inside{}, outside{};
+  StackContext inside, outside;
   std::byte* stack = nullptr;  // with a guard page below
   std::function<void()> entry;
   bool running = false;
@@ -46,7 +46,7 @@ struct Fiber::Impl {
 #ifdef USCX_ASAN_FIBERS
     __sanitizer_start_switch_fiber(&outside_fake, stack + kGuardSize, kStackSize);
 #endif
-    swapcontext(&outside, &inside);
+    switch_stack(outside, inside);
 #ifdef USCX_ASAN_FIBERS
     __sanitizer_finish_switch_fiber(outside_fake, nullptr, nullptr);
 #endif
@@ -58,7 +58,7 @@ struct Fiber::Impl {
     // A finished fiber's fake stack goes.
     __sanitizer_start_switch_fiber(done ? nullptr : &inside_fake, outside_bottom, outside_size);
 #endif
-    swapcontext(&inside, &outside);
+    switch_stack(inside, outside);
     arrived();
   }
 
@@ -69,8 +69,8 @@ struct Fiber::Impl {
 #endif
   }
 
-  static void main(unsigned low, unsigned high) {
-    auto* self = reinterpret_cast<Impl*>(static_cast<u64>(high) << 32 | low);
+  static void main(void* argument) {
+    auto* self = static_cast<Impl*>(argument);
     self->inside_fake = nullptr;
     self->arrived();
     for (;;) {
@@ -91,13 +91,7 @@ Fiber::Fiber() : impl_(std::make_unique<Impl>()) {
   USCX_ASSERT(memory != MAP_FAILED);
   impl_->stack = static_cast<std::byte*>(memory);
   USCX_ASSERT(mprotect(memory, kGuardSize, PROT_NONE) == 0);
-  USCX_ASSERT(getcontext(&impl_->inside) == 0);
-  impl_->inside.uc_stack.ss_sp = impl_->stack + kGuardSize;
-  impl_->inside.uc_stack.ss_size = kStackSize;
-  impl_->inside.uc_link = nullptr;
-  const u64 self = reinterpret_cast<u64>(impl_.get());
-  makecontext(&impl_->inside, reinterpret_cast<void (*)()>(&Impl::main), 2,
-              static_cast<unsigned>(self), static_cast<unsigned>(self >> 32));
+  make_stack(impl_->inside, impl_->stack + kGuardSize, kStackSize, &Impl::main, impl_.get());
 }
 
 Fiber::~Fiber() {

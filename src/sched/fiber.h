@@ -11,7 +11,7 @@
 namespace uscx::sched {
 
 /// A stack of its own for kernel code that may sleep. Runs when its task runs; `suspend` returns to
-/// whoever resumed it. Pooled. (ucontext, with the sanitizers' fiber annotations.)
+/// whoever resumed it. Pooled. With the sanitizers' fiber annotations.
 class Fiber {
  public:
   static constexpr std::size_t kStackSize = 512 * 1024;  // touched as far as it is used

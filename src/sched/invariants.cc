@@ -124,10 +124,10 @@ void Invariants::check_rq(Rq& rq) {
   USCX_HOLDS(rq.fair->curr == nullptr || rq.fair->curr == &curr, rq);
   const bool stop_queued = rq.stop != nullptr && Task::from(rq.stop)->on_rq_queued();
   USCX_HOLDS(rq.nr_running ==
-                 rq.fair->nr_queued + rq.rt->nr + u32{rq.scx.nr_running} + (stop_queued ? 1U : 0U),
+                 rq.fair->nr_queued + rq.nr_rt + u32{rq.scx.nr_running} + (stop_queued ? 1U : 0U),
              rq);
   if (!rq.in_entry && curr.is_idle() && !rq.need_resched) {
-    USCX_HOLDS(rq.fair->nr_queued == 0 && rq.rt->nr == 0 && !stop_queued, rq);
+    USCX_HOLDS(rq.fair->nr_queued == 0 && rq.nr_rt == 0 && !stop_queued, rq);
   }
   USCX_HOLDS(rq.in_entry || !rq.need_resched || rq.resched_sent || rq.preempt_count != 0, rq);
   ext::check_rq(kernel_, rq);
@@ -147,7 +147,7 @@ void Invariants::check_counts() {
   for (u32 i = 0; i < nr_cpus; ++i) {
     const Rq& rq = kernel_.rq(static_cast<CpuId>(i));
     USCX_HOLDS(rq.fair->nr_queued == fair[i], rq);
-    USCX_HOLDS(rq.rt->nr == rt[i], rq);
+    USCX_HOLDS(rq.nr_rt == rt[i], rq);
     USCX_HOLDS(rq.scx.nr_running == scx[i], rq);
   }
 }

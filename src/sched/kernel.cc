@@ -107,6 +107,12 @@ Task& Kernel::Private::allocate_task(std::string comm) {
   p->cgroups = root_css_set;
   p->sched_task_group = k.root_task_group_;
   p->created_at_ns = p->start_time = p->start_boottime = k.now().ns;
+  if (free_slots.empty()) {
+    p->slot = nr_slots++;
+  } else {
+    p->slot = free_slots.back();
+    free_slots.pop_back();
+  }
   all_tasks.push_back(*p);
   return *p;
 }
@@ -116,6 +122,7 @@ void Kernel::Private::free_task(Task& p) {
   k.trace_.sched_process_free(p);
   k.bpf_->task_gone(p.address());
   all_tasks.erase(p);
+  free_slots.push_back(p.slot);
   k.window_->destroy(&p);
 }
 

@@ -61,6 +61,7 @@ class Kernel final : public bpf::Host {
   Machine& machine() { return machine_; }
   bpf::Bpf& bpf() { return *bpf_; }
   ext::Ext& ext() { return *ext_; }
+  const ext::Ext& ext() const { return *ext_; }
   bpf::AddressWindow& window() { return *window_; }
   Tracepoints& trace() { return trace_; }
   Random& random() { return random_; }
@@ -68,6 +69,22 @@ class Kernel final : public bpf::Host {
   u64 jiffies() const;
   u32 nr_cpus() const { return machine_.topology().nr_cpus(); }
   Rq& rq(CpuId cpu) { return *rqs_[static_cast<u32>(cpu)]; }
+  /// A hint that the machine is about to call for `cpu`, where `p` (or null) runs.
+  void prefetch(CpuId cpu, const Task* p) const {
+    const Rq& r = *rqs_[static_cast<u32>(cpu)];
+    for (const void* line : {static_cast<const void*>(&r.curr), static_cast<const void*>(&r.scx),
+                             static_cast<const void*>(&r.clock), static_cast<const void*>(&r.lock),
+                             static_cast<const void*>(&r.ext)}) {
+      __builtin_prefetch(line);
+    }
+    if (p == nullptr) return;
+    for (const void* line :
+         {static_cast<const void*>(&p->__state), static_cast<const void*>(&p->se.exec_start),
+          static_cast<const void*>(&p->scx.flags), static_cast<const void*>(&p->scx.slice),
+          static_cast<const void*>(&p->klass), static_cast<const void*>(&p->pending)}) {
+      __builtin_prefetch(line);
+    }
+  }
   const abi::cpumask& possible_mask() const { return *possible_mask_; }
   const abi::cpumask& online_mask() const { return *online_mask_; }
 

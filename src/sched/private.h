@@ -64,6 +64,8 @@ struct Kernel::Private {
   Suspend suspend_reason = Suspend::kBlocked;
   std::vector<std::unique_ptr<Fiber>> fiber_pool;
   IntrusiveList<Task, &Task::life_node> all_tasks;
+  std::vector<u32> free_slots;  // of tasks that are gone, last in first out
+  u32 nr_slots = 0;
   IntrusiveList<HostTimerLink, &HostTimerLink::node> host_timers;
   std::vector<Stopper> stoppers;  // by CpuId
   Rcu rcu;

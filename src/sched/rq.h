@@ -34,7 +34,8 @@ struct Rq : abi::rq {
   bool clock_valid = false;   // the clock was updated since the lock was taken
   bool tick_on = false;
   bool in_entry = false;  // this CPU is in a kernel entry: others see it in an explored run only
-  u32 preempt_count = 0;             // of what runs here; schedule() waits for 0
+  u32 nr_rt = 0;          // tasks in `rt`, for who only wants to know whether there are any
+  u32 preempt_count = 0;  // of what runs here; schedule() waits for 0
   SchedClass* next_klass = nullptr;  // rq->next_class: the highest class known to be runnable here
 
   std::shared_ptr<FairRq> fair;  // shared only so that these types may stay incomplete here

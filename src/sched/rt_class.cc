@@ -23,7 +23,7 @@ class RtClass final : public SchedClass {
     }
     bitmap::set(rq.rt->bits.data(), static_cast<u32>(p.prio));
     p.rt.on_rq = p.rt.on_list = 1;
-    ++rq.rt->nr;
+    ++rq.nr_rt;
     ++rq.nr_running;
   }
 
@@ -33,7 +33,7 @@ class RtClass final : public SchedClass {
     list.erase(p);
     if (list.empty()) bitmap::clear(rq.rt->bits.data(), static_cast<u32>(p.prio));
     p.rt.on_rq = p.rt.on_list = 0;
-    --rq.rt->nr;
+    --rq.nr_rt;
     --rq.nr_running;
     return true;
   }
@@ -45,8 +45,9 @@ class RtClass final : public SchedClass {
   }
 
   Pick pick_task(Rq& rq, Task&) override {
+    if (rq.nr_rt == 0) return {};
     const u32 prio = bitmap::first(rq.rt->bits.data(), MAX_RT_PRIO);
-    return {.task = prio == MAX_RT_PRIO ? nullptr : rq.rt->queue[prio].front()};
+    return {.task = rq.rt->queue[prio].front()};
   }
 
   void put_prev_task(Rq& rq, Task&, Task*) override { update_curr(rq); }

@@ -35,6 +35,7 @@ struct Task : abi::task_struct {
   // --- scheduler core ---------------------------------------------------------------------
   SchedClass* klass = nullptr;  // p->sched_class
   CpuId cpu = 0;                // task_cpu()
+  u32 slot = 0;                 // dense number among the tasks there are: observers index by it
   RankedLock pi_lock;           // affinity, policy and wakeups; before the rq lock
   ListNode all_node;            // Kernel::tasks, by creation
   ListNode life_node;           // from allocation until it is freed

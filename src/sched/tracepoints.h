@@ -50,6 +50,8 @@ struct Tracepoints {
   /// A callback of the BPF scheduler returned. `result` as the callback's prototype has it.
   Tracepoint<Nanos, CpuId, std::string_view /*op*/, const Task* /*subject*/, u64 /*result*/>
       scx_callback;
+  /// The same callback, for whoever wants to know what it cost in virtual time.
+  Tracepoint<Nanos, CpuId, std::string_view /*op*/, u64 /*cost_ns*/> scx_callback_cost;
   /// A task was put on (or left) a dispatch queue.
   Tracepoint<Nanos, const Task&, u64 /*dsq_id*/, bool /*on*/, u32 /*nr after*/> scx_dsq;
   /// enabling, enabled, disabling, disabled; bypass on or off.

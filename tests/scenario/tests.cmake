@@ -8,6 +8,11 @@ foreach(scenario ${scenarios})
   set_tests_properties(scenario_${name} PROPERTIES TIMEOUT 1200)
 endforeach()
 
+# Which idle CPU a task is given: data, asked through a scheduler.
+add_test(NAME scenario_idle_select
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/idle_select --build ${CMAKE_BINARY_DIR})
+set_tests_properties(scenario_idle_select PROPERTIES TIMEOUT 1200)
+
 add_test(NAME scenario_truncated
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/truncated $<TARGET_FILE:uscx> ${USCX_KERNELS}/7.3/scx_simple.bpf.o)
 set_tests_properties(scenario_truncated PROPERTIES TIMEOUT 1200)

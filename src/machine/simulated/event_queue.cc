@@ -2,8 +2,63 @@
 #include "machine/simulated/event_queue.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace uscx::machine {
+
+// ---- the heap -----------------------------------------------------------------------------------
+
+void EventHeap::push(u32 event) {
+  const EventNode& node = nodes_[event];
+  const Entry entry{.time = node.time, .sequence = node.sequence, .event = event};
+  entries_.push_back(entry);
+  up(static_cast<u32>(entries_.size() - 1), entry);
+}
+
+void EventHeap::remove(u32 event) {
+  const u32 place = nodes_[event].next;
+  USCX_ASSERT(place < entries_.size() && entries_[place].event == event);
+  const Entry last = entries_.back();
+  entries_.pop_back();
+  if (place == entries_.size()) return;
+  if (place > 0 && last.before(entries_[(place - 1) / 4])) {
+    up(place, last);
+  } else {
+    down(place, last);
+  }
+}
+
+void EventHeap::up(u32 place, const Entry& entry) {
+  while (place > 0) {
+    const u32 parent = (place - 1) / 4;
+    if (!entry.before(entries_[parent])) break;
+    put(place, entries_[parent]);
+    place = parent;
+  }
+  put(place, entry);
+}
+
+void EventHeap::down(u32 place, const Entry& entry) {
+  const u32 size = static_cast<u32>(entries_.size());
+  while (true) {
+    const u32 first = place * 4 + 1;
+    if (first >= size) break;
+    u32 best = first;
+    for (u32 child = first + 1; child < std::min(first + 4, size); ++child) {
+      if (entries_[child].before(entries_[best])) best = child;
+    }
+    if (!entries_[best].before(entry)) break;
+    put(place, entries_[best]);
+    place = best;
+  }
+  put(place, entry);
+}
+
+// ---- the queue ----------------------------------------------------------------------------------
+
+EventQueue::EventQueue() {
+  heads_.fill(kNone);
+}
 
 EventQueue::Handle EventQueue::make() {
   if (!free_.empty()) {
@@ -11,76 +66,135 @@ EventQueue::Handle EventQueue::make() {
     free_.pop_back();
     return event;
   }
-  place_.push_back(kNotArmed);
-  return static_cast<Handle>(place_.size() - 1);
+  nodes_.emplace_back();
+  return static_cast<Handle>(nodes_.size() - 1);
 }
 
 void EventQueue::release(Handle event) {
-  USCX_ASSERT(event < place_.size() && !armed(event));
+  USCX_ASSERT(event < nodes_.size() && !armed(event));
   free_.push_back(event);
 }
 
 void EventQueue::arm(Handle event, u64 time) {
-  USCX_ASSERT(event < place_.size());
-  const Entry entry{.time = time, .sequence = sequence_++, .event = event};
-  u32 place = place_[event];
-  if (place == kNotArmed) {
-    place = static_cast<u32>(heap_.size());
-    heap_.push_back(entry);
-    return up(place, entry);
-  }
-  if (entry.before(heap_[place])) {
-    up(place, entry);
-  } else {
-    down(place, entry);
-  }
+  USCX_ASSERT(event < nodes_.size());
+  if (armed(event)) remove(event);
+  nodes_[event].time = time;
+  nodes_[event].sequence = sequence_++;
+  insert(event);
 }
 
 void EventQueue::disarm(Handle event) {
-  USCX_ASSERT(event < place_.size() && armed(event));
-  const u32 place = place_[event];
-  place_[event] = kNotArmed;
-  const Entry last = heap_.back();
-  heap_.pop_back();
-  if (place == heap_.size()) return;
-  if (place > 0 && last.before(heap_[(place - 1) / 4])) {
-    up(place, last);
-  } else {
-    down(place, last);
-  }
+  USCX_ASSERT(event < nodes_.size() && armed(event));
+  remove(event);
+  nodes_[event].where = Where::kNowhere;
 }
 
 EventQueue::Handle EventQueue::pop() {
-  USCX_ASSERT(!empty());
-  const Handle event = heap_[0].event;
-  disarm(event);
+  fill_near();
+  const Handle event = near_.top();
+  near_.remove(event);
+  nodes_[event].where = Where::kNowhere;
   return event;
 }
 
-void EventQueue::up(u32 place, Entry entry) {
-  while (place > 0) {
-    const u32 parent = (place - 1) / 4;
-    if (!entry.before(heap_[parent])) break;
-    put(place, heap_[parent]);
-    place = parent;
+void EventQueue::insert(Handle event) {
+  EventNode& node = nodes_[event];
+  const u64 bucket = bucket_of(node.time);
+  if (bucket <= reached_) {
+    node.where = Where::kNear;
+    near_.push(event);
+  } else if (bucket - reached_ < kBuckets) {
+    node.where = Where::kWheel;
+    link(event);
+  } else {
+    node.where = Where::kFar;
+    far_.push(event);
   }
-  put(place, entry);
 }
 
-void EventQueue::down(u32 place, Entry entry) {
-  const u32 size = static_cast<u32>(heap_.size());
-  while (true) {
-    const u32 first = place * 4 + 1;
-    if (first >= size) break;
-    u32 best = first;
-    for (u32 child = first + 1; child < std::min(first + 4, size); ++child) {
-      if (heap_[child].before(heap_[best])) best = child;
-    }
-    if (!heap_[best].before(entry)) break;
-    put(place, heap_[best]);
-    place = best;
+void EventQueue::remove(Handle event) {
+  switch (nodes_[event].where) {
+    case Where::kNear:
+      return near_.remove(event);
+    case Where::kWheel:
+      return unlink(event);
+    case Where::kFar:
+      return far_.remove(event);
+    case Where::kNowhere:
+      USCX_ASSERT(!"armed");
   }
-  put(place, entry);
+}
+
+void EventQueue::link(Handle event) {
+  EventNode& node = nodes_[event];
+  const u32 bucket = bucket_of(node.time) % kBuckets;
+  Handle& head = heads_[bucket];
+  node.prev = kNone;
+  node.next = head;
+  if (head == kNone) {
+    occupied_[bucket / 64] |= 1ULL << (bucket % 64);
+    occupied_words_ |= 1ULL << (bucket / 64);
+  } else {
+    nodes_[head].prev = event;
+  }
+  head = event;
+  ++in_wheel_;
+}
+
+void EventQueue::unlink(Handle event) {
+  const EventNode& node = nodes_[event];
+  if (node.next != kNone) nodes_[node.next].prev = node.prev;
+  --in_wheel_;
+  if (node.prev != kNone) {
+    nodes_[node.prev].next = node.next;
+    return;
+  }
+  const u32 bucket = bucket_of(node.time) % kBuckets;
+  heads_[bucket] = node.next;
+  if (node.next != kNone) return;
+  occupied_[bucket / 64] &= ~(1ULL << (bucket % 64));
+  if (occupied_[bucket / 64] == 0) occupied_words_ &= ~(1ULL << (bucket / 64));
+}
+
+/// The first bucket with events behind reached_, round the wheel.
+u64 EventQueue::next_bucket() const {
+  const u32 from = (reached_ + 1) % kBuckets;
+  const u32 word = from / 64;
+  const auto ahead = [&](u32 found) { return reached_ + 1 + (found - from) % kBuckets; };
+  if (const u64 bits = occupied_[word] & (~0ULL << (from % 64))) {
+    return ahead(word * 64 + static_cast<u32>(std::countr_zero(bits)));
+  }
+  // The words after it, then all from the beginning: the last of them is `word` again.
+  const u64 after = word == 63 ? 0 : occupied_words_ & (~0ULL << (word + 1));
+  const u64 words = after != 0 ? after : occupied_words_;
+  const u32 first = static_cast<u32>(std::countr_zero(words));
+  return ahead(first * 64 + static_cast<u32>(std::countr_zero(occupied_[first])));
+}
+
+/// Goes on to the next bucket in which anything happens, and puts what does in order.
+void EventQueue::advance() {
+  constexpr u64 kNever = ~0ULL;
+  const u64 in_wheel = in_wheel_ > 0 ? next_bucket() : kNever;
+  const u64 in_far = far_.empty() ? kNever : bucket_of(far_.time());
+  reached_ = std::min(in_wheel, in_far);
+  if (in_wheel == reached_) {
+    const u32 bucket = reached_ % kBuckets;
+    for (Handle event = heads_[bucket], next; event != kNone; event = next) {
+      next = nodes_[event].next;
+      nodes_[event].where = Where::kNear;
+      near_.push(event);
+      --in_wheel_;
+    }
+    heads_[bucket] = kNone;
+    occupied_[bucket / 64] &= ~(1ULL << (bucket % 64));
+    if (occupied_[bucket / 64] == 0) occupied_words_ &= ~(1ULL << (bucket / 64));
+  }
+  while (!far_.empty() && bucket_of(far_.time()) == reached_) {
+    const Handle event = far_.top();
+    far_.remove(event);
+    nodes_[event].where = Where::kNear;
+    near_.push(event);
+  }
 }
 
 }  // namespace uscx::machine

@@ -22,6 +22,7 @@ constexpr u64 kForever = 1ULL << 62;
 
 /// The wall time in which a CPU of `capacity` does `work` of which `fraction`/1024 ns is done.
 u64 wall_time(u64 work, u64 fraction, u32 capacity) {
+  if (capacity == kFullCapacity && fraction == 0) return std::min(work, kForever);
   const auto units = static_cast<unsigned __int128>(work) * kFullCapacity;
   if (units <= fraction) return 0;
   const auto time = (units - fraction + capacity - 1) / capacity;
@@ -54,6 +55,7 @@ void SimulatedMachine::attach(sched::Kernel& kernel) {
 void SimulatedMachine::set_progress(u64 every, std::function<void()> progress) {
   USCX_ASSERT(every > 0);
   progress_every_ = every;
+  next_progress_ = events_ + every;
   on_progress_ = std::move(progress);
 }
 
@@ -100,17 +102,30 @@ OrError<SimulatedMachine::Ended> SimulatedMachine::run_events(
     if (time != now_) events_at_now_ = 0;
     now_ = time;
     const Handle event = queue_.pop();
+    prefetch(queue_.likely_next());
     if (++events_at_now_ > kMaxEventsPerInstant) return std::unexpected(stuck(kinds_[event]));
     ++events_;
     handle(event);
     if (after_event_) [[unlikely]] after_event_();
-    if (progress_every_ != 0 && events_ % progress_every_ == 0) on_progress_();
+    if (events_ >= next_progress_) {
+      next_progress_ = events_ + progress_every_;
+      on_progress_();
+    }
     if (stopping_) return Ended::kStopped;
     if (condition != nullptr && (*condition)()) return Ended::kCondition;
   }
   if (deadline == Nanos::max()) return Ended::kNoEvents;
   now_ = std::max(now_, deadline.ns);
   return Ended::kTime;
+}
+
+/// With more CPUs and tasks than the cache holds, most of an event's time would go into waiting for
+/// memory; what the next one needs is fetched while this one is handled.
+void SimulatedMachine::prefetch(Handle next) const {
+  if (next == EventQueue::kNone) return;
+  const Event& event = kinds_[next];
+  if (event.kind == Kind::kTimer) __builtin_prefetch(event.target);
+  kernel_->prefetch(event.cpu, cpus_[static_cast<u32>(event.cpu)].task);
 }
 
 void SimulatedMachine::handle(Handle handle) {
@@ -192,7 +207,7 @@ Error SimulatedMachine::stuck(const Event& last) const {
 // --- what CPUs do -------------------------------------------------------------------------------
 
 /// Accounts the time since `since_ns`: costs first, then work.
-void SimulatedMachine::catch_up(Cpu& c) {
+void SimulatedMachine::account(Cpu& c) {
   u64 elapsed = now_ - c.since_ns;
   c.since_ns = now_;
   const u64 paid = std::min(elapsed, c.overhead_ns);

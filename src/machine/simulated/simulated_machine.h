@@ -52,7 +52,6 @@ class SimulatedMachine : public sched::Machine {
   /// Calls `check` after every event: for invariants. It must change nothing.
   void set_after_event(std::function<void()> check) { after_event_ = std::move(check); }
 
-  Nanos now() const override { return {now_}; }
   const sched::Topology& topology() const override { return topology_; }
   const sched::Costs& costs() const override { return costs_; }
   void timer_start(sched::Timer& timer, Nanos expires, CpuId cpu) override;
@@ -97,7 +96,11 @@ class SimulatedMachine : public sched::Machine {
   virtual u64 ipi_latency_ns() { return costs_.ipi_ns; }
   void progress(CpuId cpu);
   void finish_handler(CpuId cpu);
-  void catch_up(Cpu& c);
+  void catch_up(Cpu& c) {
+    if (c.since_ns != now_) account(c);
+  }
+  void account(Cpu& c);
+  void prefetch(Handle event) const;
   void settle(Cpu& c);
   u64 time_left(const Cpu& c) const;
   u64 migration_cost(CpuId from, CpuId to) const;
@@ -107,7 +110,6 @@ class SimulatedMachine : public sched::Machine {
   sched::Topology topology_;
   sched::Costs costs_;
   sched::Kernel* kernel_ = nullptr;
-  u64 now_ = 0;
   u64 events_ = 0;
   u64 events_at_now_ = 0;
   u64 tick_period_ns_ = 4'000'000;
@@ -118,6 +120,7 @@ class SimulatedMachine : public sched::Machine {
   std::vector<Cpu> cpus_;
   std::vector<sched::IrqWork*> own_work_;  // queued on `handling_` by its own handler
   u64 progress_every_ = 0;
+  u64 next_progress_ = ~0ULL;  // at how many events; never without set_progress()
   std::function<void()> on_progress_;
   std::function<void()> after_event_;
 };

@@ -3,6 +3,7 @@
 #include "sched/ext/idle.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -97,10 +98,13 @@ void IdleTracker::set_idle(CpuId cpu, bool idle) {
 bool IdleTracker::test_and_clear(CpuId cpu) {
   const Masks& m = masks(tracking_node(cpu));
   if (smt_active()) {
-    // The core is not wholly idle whether or not the CPU can be claimed. An offline CPU is not its
-    // own sibling: it is cleared by itself, or picking would find it again and again.
+    // The core is not wholly idle whether or not the CPU can be claimed. An offline CPU has no
+    // siblings, itself not being one: it is cleared by itself, or picking would find it again and
+    // again.
     for (CpuId s : cores_[info(cpu).core]) {
-      if (is_online(s) || s == cpu) bitmap::clear(m.smt->bits, static_cast<u32>(s));
+      if (s == cpu || (is_online(s) && is_online(cpu))) {
+        bitmap::clear(m.smt->bits, static_cast<u32>(s));
+      }
     }
   }
   const u32 bit = static_cast<u32>(cpu);
@@ -113,11 +117,16 @@ u32 IdleTracker::any_distribute(CpuId this_cpu, const abi::cpumask& mask,
                                 const abi::cpumask* also) {
   u32& last = last_distributed_[static_cast<u32>(this_cpu)];
   const auto next_from = [&](u32 from) {
-    u32 cpu = bitmap::next(mask.bits, nr_cpus_, from);
-    while (also && cpu < nr_cpus_ && !bitmap::test(also->bits, cpu)) {
-      cpu = bitmap::next(mask.bits, nr_cpus_, cpu + 1);
+    if (from >= nr_cpus_) return nr_cpus_;
+    u32 word = from / 64;
+    unsigned long bits = mask.bits[word] & (~0UL << (from % 64));
+    for (;;) {
+      if (also) bits &= also->bits[word];
+      if (bits != 0)
+        return std::min(word * 64 + static_cast<u32>(std::countr_zero(bits)), nr_cpus_);
+      if (++word * 64 >= nr_cpus_) return nr_cpus_;
+      bits = mask.bits[word];
     }
-    return cpu;
   };
   u32 found = next_from(last + 1);
   if (found >= nr_cpus_) found = next_from(0);

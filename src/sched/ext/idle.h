@@ -117,6 +117,7 @@ class IdleTracker {
   std::vector<Domain> llcs_;
   std::vector<Domain> nodes_;
   std::vector<std::vector<CpuId>> cores_;
+  abi::cpumask both_{}, llc_local_{}, numa_local_{};  // of the choice in progress; else of no use
   std::vector<u32> last_distributed_;  // by CPU: what any_distribute() gave it
   bool enabled_ = false;
   bool per_node_ = false;

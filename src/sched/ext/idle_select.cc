@@ -104,12 +104,10 @@ s32 IdleTracker::select_cpu(const IdleRequest& request, CpuId prev_cpu, u64 wake
                             const abi::cpumask* cpus_allowed, u64 flags) {
   const abi::cpumask* allowed = cpus_allowed ? cpus_allowed : request.cpus_ptr;
   const bool anywhere = request.nr_cpus_allowed >= nr_cpus_;
-  abi::cpumask both{}, llc_local{}, numa_local{};
-
   const bool own_mask = allowed == request.cpus_ptr;
   if (!own_mask && !anywhere) {
-    if (!intersect(both, *allowed, *request.cpus_ptr, nr_cpus_)) return -EBUSY;
-    allowed = &both;
+    if (!intersect(both_, *allowed, *request.cpus_ptr, nr_cpus_)) return -EBUSY;
+    allowed = &both_;
   }
   // A task that may run anywhere uses a domain's span as it is; otherwise what it may use of it,
   // and nothing where that is empty.
@@ -126,8 +124,8 @@ s32 IdleTracker::select_cpu(const IdleRequest& request, CpuId prev_cpu, u64 wake
       .node = tracking_node(prev_cpu),
       .allowed = *allowed,
       .prev_allowed = bitmap::test(allowed->bits, static_cast<u32>(prev_cpu)),
-      .llc = llc_aware_ ? usable(llc_domain(prev_cpu), llc_local) : nullptr,
-      .numa = numa_aware_ ? usable(numa_domain(prev_cpu), numa_local) : nullptr,
+      .llc = llc_aware_ ? usable(llc_domain(prev_cpu), llc_local_) : nullptr,
+      .numa = numa_aware_ ? usable(numa_domain(prev_cpu), numa_local_) : nullptr,
   });
 }
 
@@ -180,7 +178,7 @@ bool IdleTracker::choose_nearby(const Choice& c, s32& cpu) {
     cpu = c.prev_cpu;
     return true;
   }
-  if (smt_active()) {
+  if (smt_active() && is_online(c.prev_cpu)) {
     for (CpuId s : cores_[info(c.prev_cpu).core]) {
       if (s == c.prev_cpu || !is_online(s)) continue;
       if (bitmap::test(c.allowed.bits, static_cast<u32>(s)) && test_and_clear(s)) {

@@ -81,7 +81,13 @@ u64 run(Sched& sch, Op op, const Task* subject, std::span<const u64> args) {
   const u64 cost_ns = kernel.machine().costs().bpf_callback_ns;
   if (cost_ns != 0) kernel.machine().charge(kernel.cpu(), Nanos{cost_ns});
   ++sch.ext.nr_callbacks;
+  const u64 insns_before = prog->insns_executed;
   const u64 result = kernel.bpf().run(*prog, args);
+  if (kernel.trace().scx_callback_cost.enabled()) {
+    const u64 insns = prog->insns_executed - insns_before;
+    kernel.trace().scx_callback_cost(kernel.now(), kernel.cpu(), op_name(op),
+                                     cost_ns + insns * kernel.machine().costs().bpf_insn_ps / 1000);
+  }
   kernel.trace().scx_callback(kernel.now(), kernel.cpu(), op_name(op), subject, result);
   return result;
 }

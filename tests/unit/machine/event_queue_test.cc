@@ -31,15 +31,17 @@ TEST(EventQueue, HandlesAreReused) {
   EXPECT_EQ(q.make(), a);
 }
 
-/// Against an ordered set, over random arms, moves, disarms and pops.
-TEST(EventQueue, AgreesWithAnOrderedSet) {
+/// Against an ordered set, over random arms, moves, disarms and pops. Times lie up to `spread`
+/// after the last one popped, now and then much further away, and now and then before it.
+void compare_with_an_ordered_set(u64 spread) {
+  SCOPED_TRACE(spread);
   EventQueue q;
   std::set<std::tuple<u64, u64, u32>> model;
   std::map<u32, std::tuple<u64, u64, u32>> where;
   std::vector<u32> handles;
   for (int i = 0; i < 200; ++i) handles.push_back(q.make());
   Random random(1);
-  u64 sequence = 0;
+  u64 sequence = 0, now = 0;
   for (int round = 0; round < 200'000; ++round) {
     const u32 h = handles[random.below(handles.size())];
     const auto known = where.find(h);
@@ -47,7 +49,10 @@ TEST(EventQueue, AgreesWithAnOrderedSet) {
     const u64 dice = random.below(10);
     if (dice < 6) {
       if (known != where.end()) model.erase(known->second);
-      const u64 time = random.below(1000);
+      u64 time = now + random.below(spread);
+      if (random.below(50) == 0) time = now + random.below(spread * 1000);
+      if (random.below(50) == 0) time = random.below(now + 1);
+      if (random.below(5000) == 0) time = ~0ULL - random.below(2);
       where[h] = {time, sequence++, h};
       model.insert(where[h]);
       q.arm(h, time);
@@ -60,11 +65,30 @@ TEST(EventQueue, AgreesWithAnOrderedSet) {
       const auto first = *model.begin();
       ASSERT_EQ(q.next_time(), std::get<0>(first));
       ASSERT_EQ(q.pop(), std::get<2>(first));
+      if (std::get<0>(first) < 1ULL << 62) now = std::max(now, std::get<0>(first));
       model.erase(model.begin());
       where.erase(std::get<2>(first));
     }
     ASSERT_EQ(q.size(), model.size());
   }
+}
+
+TEST(EventQueue, AgreesWithAnOrderedSet) {
+  for (const u64 spread : {1'000ULL, 100'000ULL, 10'000'000ULL, 10'000'000'000ULL}) {
+    compare_with_an_ordered_set(spread);
+  }
+}
+
+/// Looking at what comes next must not keep an earlier event from coming first.
+TEST(EventQueue, AnEarlierEventAfterALook) {
+  EventQueue q;
+  const auto late = q.make(), early = q.make();
+  q.arm(late, 50'000'000);
+  EXPECT_EQ(q.next_time(), 50'000'000u);
+  q.arm(early, 10);
+  EXPECT_EQ(q.next_time(), 10u);
+  EXPECT_EQ(q.pop(), early);
+  EXPECT_EQ(q.pop(), late);
 }
 
 TEST(EventQueueDeathTest, MisuseAborts) {

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// How fast the event loop is: whole runs, as `uscx run` does them (locks ranked, watchdog on,
+// metrics and fingerprint counted), tracing off. Rates are per second of CPU time, of which a run
+// uses one core. What an idle CPU does not do is no event.
+#include <benchmark/benchmark.h>
+
+#include <cstdio>
+#include <memory>
+
+#include "bench/bench_session.h"
+
+namespace uscx::bench {
+namespace {
+
+/// Advances `session` by `step` of virtual time each iteration.
+void advance(benchmark::State& state, BenchSession& session, Nanos step) {
+  const Counts before = session.counts();
+  for (auto _ : state) session.advance(step);
+  const Counts done = session.counts() - before;
+  const auto rate = [](u64 n) {
+    return benchmark::Counter(static_cast<double>(n), benchmark::Counter::kIsRate);
+  };
+  state.counters["events/s"] = rate(done.events);
+  state.counters["callbacks/s"] = rate(done.callbacks);
+  state.counters["switches/s"] = rate(done.switches);
+  state.counters["s_per_event"] = benchmark::Counter(
+      static_cast<double>(done.events), benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
+/// scx_simple with 4 tasks a CPU that run and sleep.
+void spin_sleep(benchmark::State& state, const char* machine) {
+  BenchSession session(simple_scheduler(), machine, workload_path("spin-sleep-4.json"));
+  session.settle(Nanos::from_ms(20));
+  advance(state, session, Nanos::from_ms(1));
+}
+BENCHMARK_CAPTURE(spin_sleep, 1000_cpus, "5n10l10c2t")->Unit(benchmark::kMillisecond)->MinTime(2);
+BENCHMARK_CAPTURE(spin_sleep, 16_cpus, "1n2l4c2t")->Unit(benchmark::kMillisecond)->MinTime(2);
+BENCHMARK_CAPTURE(spin_sleep, 4096_cpus, "8n16l16c2t")->Unit(benchmark::kMillisecond)->MinTime(2);
+
+/// Two tasks that never sleep, on four CPUs: how much faster than real time.
+void two_spinners(benchmark::State& state) {
+  BenchSession session(simple_scheduler(), "1n1l4c1t", workload_path("two-spinners.json"));
+  session.settle(Nanos::from_ms(20));
+  const Nanos before = session.now();
+  for (auto _ : state) session.advance(Nanos::from_s(1));
+  state.counters["x_real_time"] = benchmark::Counter(
+      static_cast<double>((session.now() - before).ns) / 1e9, benchmark::Counter::kIsRate);
+}
+BENCHMARK(two_spinners)->Unit(benchmark::kMicrosecond)->MinTime(1);
+
+/// From nothing to the first event, the scheduler's object not opened yet.
+void set_up(benchmark::State& state, const char* machine) {
+  for (auto _ : state) {
+    BenchSession session(simple_scheduler(), machine, workload_path("two-spinners.json"));
+    benchmark::DoNotOptimize(session.now());
+  }
+}
+BENCHMARK_CAPTURE(set_up, 16_cpus, "1n2l4c2t")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(set_up, 4096_cpus, "8n16l16c2t")->Unit(benchmark::kMillisecond);
+
+/// The same until the scheduler is up.
+void load(benchmark::State& state, const char* machine) {
+  for (auto _ : state) {
+    BenchSession session(simple_scheduler(), machine, workload_path("two-spinners.json"));
+    session.settle(Nanos{});
+  }
+}
+BENCHMARK_CAPTURE(load, 16_cpus, "1n2l4c2t")->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(load, 4096_cpus, "8n16l16c2t")->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace uscx::bench
+
+BENCHMARK_MAIN();
