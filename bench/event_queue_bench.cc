@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What keeping events in order costs: the machine's queue (a timer wheel before a small heap)
-// against one heap of all of them. "Hold": the first event is taken, and armed again somewhat later,
-// as a CPU's or a sleeping task's is; every fourth time one that is armed is moved, as the end of a
-// compute step is by an interrupt.
+// against one heap of all of them. "Hold": the first event is taken, and armed again somewhat
+// later, as a CPU's or a sleeping task's is; every fourth time one that is armed is moved, as the
+// end of a compute step is by an interrupt.
 #include <benchmark/benchmark.h>
 
 #include <vector>

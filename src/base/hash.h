@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstddef>
-#include <vector>
+#include <span>
 
 #include "base/types.h"
 
@@ -20,8 +20,8 @@ class StreamHash {
     state_ = rotate(state_, 27) * 0x9fb21c651e98df25ULL + kGolden;
   }
   void add_bytes(const void* data, std::size_t size);
-  /// The words that add_bytes() adds, prepared.
-  static std::vector<u64> prepare_bytes(const void* data, std::size_t size);
+  /// The words that add_bytes() adds, prepared, into `out`; how many, or 0 where they do not fit.
+  static std::size_t prepare_bytes(const void* data, std::size_t size, std::span<u64> out);
   constexpr u64 value() const { return mix(state_); }
 
  private:

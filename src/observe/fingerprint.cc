@@ -33,6 +33,16 @@ u64 pid_of(const Task* p) {
 
 }  // namespace
 
+void Fingerprint::add_name(std::string_view name) {
+  Name& known = names_[(reinterpret_cast<u64>(name.data()) >> 2) % names_.size()];
+  if (known.data != name.data()) [[unlikely]] {
+    known.data = name.data();
+    known.count = StreamHash::prepare_bytes(name.data(), name.size(), known.words);
+  }
+  if (known.count == 0) return hash_.add_bytes(name.data(), name.size());
+  for (std::size_t i = 0; i < known.count; ++i) hash_.add_prepared(known.words[i]);
+}
+
 Fingerprint::Fingerprint(sched::Tracepoints& trace) {
   auto add = [this](Kind kind, CpuId cpu, Nanos now, u64 a, u64 b) {
     hash_.add(head(kind, cpu));
@@ -64,7 +74,7 @@ Fingerprint::Fingerprint(sched::Tracepoints& trace) {
   trace.scx_callback.subscribe(
       [this, add](Nanos now, CpuId cpu, std::string_view op, const Task* p, u64 result) {
         add(Kind::kCallback, cpu, now, pid_of(p), result);
-        hash_.add_bytes(op.data(), op.size());
+        add_name(op);
       });
   trace.scx_state.subscribe([this, add](Nanos now, std::string_view state) {
     add(Kind::kState, 0, now, 0, 0);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #pragma once
 
+#include <array>
+#include <string_view>
+
 #include "base/hash.h"
 #include "sched/tracepoints.h"
 
@@ -16,7 +19,16 @@ class Fingerprint {
   u64 value() const { return hash_.value(); }
 
  private:
+  /// An op's name, ready to be added. Names are literals: the same address is the same name.
+  struct Name {
+    const char* data = nullptr;
+    std::size_t count = 0;
+    std::array<u64, 6> words{};
+  };
+  void add_name(std::string_view name);
+
   StreamHash hash_;
+  std::array<Name, 64> names_{};  // by a few bits of the address
 };
 
 }  // namespace uscx::observe

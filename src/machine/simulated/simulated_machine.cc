@@ -106,7 +106,8 @@ OrError<SimulatedMachine::Ended> SimulatedMachine::run_events(
     if (++events_at_now_ > kMaxEventsPerInstant) return std::unexpected(stuck(kinds_[event]));
     ++events_;
     handle(event);
-    if (after_event_) [[unlikely]] after_event_();
+    if (after_event_) [[unlikely]]
+      after_event_();
     if (events_ >= next_progress_) {
       next_progress_ = events_ + progress_every_;
       on_progress_();
@@ -194,9 +195,9 @@ void SimulatedMachine::progress(CpuId cpu) {
 }
 
 Error SimulatedMachine::stuck(const Event& last) const {
-  constexpr std::string_view kNames[] = {
-      "a task's progress", "a tick", "a timer", "a reschedule interrupt", "an irq_work",
-      "an entry that gave way"};
+  constexpr std::string_view kNames[] = {"a task's progress", "a tick",
+                                         "a timer",           "a reschedule interrupt",
+                                         "an irq_work",       "an entry that gave way"};
   return Error{fmt::format(
       "virtual time stands still at {}.{:09} s: more than {} events without progress, the last is "
       "{} on CPU {}",
