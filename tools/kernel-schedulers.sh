@@ -12,6 +12,7 @@
 set -e -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/debian.sh"
+. "$here/kernel-source.sh"
 dest=$1
 [ -n "$dest" ] || die "usage: kernel-schedulers.sh DEST [VERSION...]"
 shift
@@ -19,37 +20,6 @@ shift
 
 # Counted up when this script changes what it makes.
 recipe=1
-
-# newest PACKAGE PREFIX: the newest version of PACKAGE that belongs to the
-# kernel version PREFIX.
-newest() {
-	private_apt binary apt-cache madison "$1" | cut -d '|' -f 2 | tr -d ' ' |
-		grep -E "^${2//./\\.}[.~-]" | sort -V -u | tail -n 1
-}
-
-fetch_source() {	# VERSION DIR
-	local name=linux-source-$1 version deb
-	private_apt_init binary deb trixie trixie-backports sid experimental
-	version=$(newest "$name" "$1")
-	[ -n "$version" ] || die "the archive has no $name"
-	deb=$(deb_fetch binary "$name=$version")
-	mkdir -p "$2/src" "$2/bpf-dev"
-	say "unpacking $name $version"
-	dpkg-deb --fsys-tarfile "$deb" | tar xO "./usr/src/$name.tar.xz" |
-		tar xJ -C "$2/src" --strip-components=1 "$name/Makefile" "$name/tools" \
-			"$name/scripts" "$name/include" "$name/kernel/bpf" "$name/arch/x86/include"
-	local bpf_version
-	bpf_version=$(private_apt binary apt-cache madison linux-bpf-dev | cut -d '|' -f 2 |
-		tr -d ' ' | grep -Fx "$version" | head -n 1) || true
-	[ -n "$bpf_version" ] || bpf_version=$(newest linux-bpf-dev "$1")
-	[ -n "$bpf_version" ] || die "the archive has no linux-bpf-dev of $1"
-	deb=$(deb_fetch binary "linux-bpf-dev=$bpf_version")
-	dpkg-deb -x "$deb" "$2/bpf-dev"
-	find "$2/bpf-dev" -name vmlinux.h -exec mv {} "$2/vmlinux.h" \;
-	[ -s "$2/vmlinux.h" ] || die "$deb has no vmlinux.h"
-	rm -rf "$2/bpf-dev"
-	echo "$version" > "$2/version"
-}
 
 run_make() {	# LOG ARGS...
 	local log=$1
@@ -64,11 +34,7 @@ build() {	# VERSION
 	local root=$USCX_CACHE/kernel/$1 clang work out object
 	[ "$(cat "$root/out/recipe" 2>/dev/null)" != "$recipe" ] || return 0
 	clang=$("$here/fetch-bpf-clang.sh")
-	if [ ! -s "$root/version" ]; then
-		rm -rf "$root"
-		mkdir -p "$root"
-		fetch_source "$1" "$root"
-	fi
+	need_source "$1"
 	work=$root/work
 	out=$root/out.new
 	rm -rf "$work" "$out"

@@ -9,6 +9,7 @@
 #include "bpf/format.h"
 #include "bpf/front_door.h"
 #include "bpf/impl.h"
+#include "btf/split.h"
 
 namespace uscx::bpf {
 
@@ -50,10 +51,11 @@ void Bpf::Impl::leave_run() {
   if (!objects_after_grace.empty()) objects_after_grace.clear();
 }
 
-Bpf::Bpf(Host& host, AddressWindow& window, btf::KernelVersion version)
+Bpf::Bpf(Host& host, AddressWindow& window, btf::KernelVersion version,
+         std::span<const std::byte> vmlinux)
     : host_(host), window_(window), version_(version) {
   impl_ = std::make_unique<Impl>(*this);
-  auto parsed = btf::Btf::parse(btf::builtin_btf(version));
+  auto parsed = btf::Btf::parse(vmlinux.empty() ? btf::builtin_btf(version) : vmlinux);
   USCX_ASSERT(parsed.has_value());
   impl_->vmlinux = std::make_shared<BtfObject>(BtfObject{0, "vmlinux", true, std::move(*parsed)});
   impl_->vmlinux->id = impl_->btfs.add(impl_->vmlinux);
@@ -70,6 +72,18 @@ const btf::Btf& Bpf::vmlinux() const {
 }
 std::span<const std::byte> Bpf::vmlinux_bytes() const {
   return impl_->vmlinux->btf.raw();
+}
+
+OrError<void> Bpf::register_module_btf(std::string name, std::span<const std::byte> split) {
+  auto joined = btf::join(vmlinux_bytes(), split);
+  if (!joined) return std::unexpected(joined.error());
+  auto parsed = btf::Btf::parse(*joined);
+  if (!parsed) return std::unexpected(parsed.error());
+  auto object = std::make_shared<BtfObject>(BtfObject{0, std::move(name), true, std::move(*parsed),
+                                                      std::vector(split.begin(), split.end())});
+  object->id = impl_->btfs.add(object);
+  impl_->modules.push_back(std::move(object));
+  return {};
 }
 
 void Bpf::register_struct_ops(std::unique_ptr<StructOpsType> type) {

@@ -31,7 +31,10 @@ class FrontDoor;
 /// serve bpf(2).
 class Bpf {
  public:
-  Bpf(Host& host, AddressWindow& window, btf::KernelVersion version);
+  /// `vmlinux` takes the place of the built-in BTF of `version`: another kernel's types, to verify
+  /// programs against. Aborts where it is no BTF.
+  Bpf(Host& host, AddressWindow& window, btf::KernelVersion version,
+      std::span<const std::byte> vmlinux = {});
   ~Bpf();
 
   Host& host() { return host_; }
@@ -40,6 +43,10 @@ class Bpf {
   /// The built-in kernel BTF of this version: what /sys/kernel/btf/vmlinux would hold.
   const btf::Btf& vmlinux() const;
   std::span<const std::byte> vmlinux_bytes() const;
+
+  /// Adds a module's types: BTF split from vmlinux's, as /sys/kernel/btf/MODULE has it. Its kfuncs
+  /// and struct_ops types are registered as the kernel's are. The error says what is wrong with it.
+  OrError<void> register_module_btf(std::string name, std::span<const std::byte> split);
 
   KfuncRegistry& kfuncs() { return kfuncs_; }
   void register_struct_ops(std::unique_ptr<StructOpsType> type);

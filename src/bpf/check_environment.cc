@@ -125,12 +125,16 @@ Result<MapRef> LoadEnvironment::map_by_index(u32 index, std::string& log) {
 }
 
 Result<KsymRef> LoadEnvironment::ksym(u32 btf_id, s32 btf_fd, std::string& log) {
-  const btf::Btf& btf = bpf_.vmlinux();
+  std::shared_ptr<BtfObject> types = bpf_.impl().vmlinux;
   if (btf_fd) {
-    bpf_.count_unserved("ksym of a module");
-    log += "invalid module BTF object FD specified.\n";
-    return fail(EINVAL);
+    auto module = bpf_.impl().fds.get<BtfObject>(btf_fd);
+    if (!module) {
+      log += "invalid module BTF object FD specified.\n";
+      return fail(EINVAL);
+    }
+    types = std::move(*module);
   }
+  const btf::Btf& btf = types->btf;
   if (btf_id >= btf.type_count()) {
     log += fmt::format("ldimm64 insn specifies invalid btf_id {}.\n", btf_id);
     return fail(ENOENT);
@@ -150,13 +154,35 @@ Result<KsymRef> LoadEnvironment::ksym(u32 btf_id, s32 btf_fd, std::string& log) 
   return KsymRef{value};
 }
 
-Result<KfuncRef> LoadEnvironment::kfunc(u32 btf_id, s16 fd_index, std::string& log) {
-  const btf::Btf& btf = bpf_.vmlinux();
-  if (fd_index != 0) {
-    bpf_.count_unserved("kfunc of a module");
-    log += "calling kernel module function is not supported\n";
+/// The types that a call's BTF id is of. Linux: find_kfunc_desc_btf.
+Result<std::shared_ptr<BtfObject>> LoadEnvironment::kfunc_btf(s16 fd_index, std::string& log) {
+  if (fd_index == 0) return bpf_.impl().vmlinux;
+  if (fd_index < 0) {
+    log += "negative offset disallowed for kernel module function call\n";
     return fail(EINVAL);
   }
+  if (!attr_.fd_array) {
+    log += "kfunc offset > 0 without fd_array is invalid\n";
+    return fail(EPROTO);
+  }
+  auto fd = fd_at(static_cast<u32>(fd_index));
+  if (!fd) return std::unexpected(fd.error());
+  auto btf = bpf_.impl().fds.get<BtfObject>(*fd);
+  if (!btf) {
+    log += "invalid module BTF fd specified\n";
+    return std::unexpected(btf.error());
+  }
+  if (!(*btf)->kernel) {
+    log += "BTF fd for kfunc is not a module BTF\n";
+    return fail(EINVAL);
+  }
+  return *btf;
+}
+
+Result<KfuncRef> LoadEnvironment::kfunc(u32 btf_id, s16 fd_index, std::string& log) {
+  auto types = kfunc_btf(fd_index, log);
+  if (!types) return std::unexpected(types.error());
+  const btf::Btf& btf = (*types)->btf;
   if (btf_id >= btf.type_count() || btf.kind(btf_id) != btf::Kind::kFunc) {
     log += fmt::format("kernel btf_id {} is not a function\n", btf_id);
     return fail(EINVAL);

@@ -12,6 +12,7 @@
 namespace uscx::bpf {
 
 class Bpf;
+struct BtfObject;
 
 class LoadEnvironment final : public CheckEnvironment {
  public:
@@ -34,6 +35,7 @@ class LoadEnvironment final : public CheckEnvironment {
 
  private:
   Result<s32> fd_at(u32 index);
+  Result<std::shared_ptr<BtfObject>> kfunc_btf(s16 fd_index, std::string& log);
   Bpf& bpf_;
   UserMemory& memory_;
   const uapi::ProgLoadAttr& attr_;

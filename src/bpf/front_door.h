@@ -68,7 +68,8 @@ class FrontDoor {
   Result<std::shared_ptr<Program>> prog_from_attr();
   Result<void> prog_check_target(Program& program, UserLog& log);
   Result<void> prog_check_struct_ops(Program& program, UserLog& log);
-  Result<void> prog_check_tracing(Program& program, UserLog& log);
+  Result<void> prog_check_attach(Program& program, UserLog& log);
+  Result<std::shared_ptr<BtfObject>> prog_attach_btf();
   Result<void> prog_check_and_resolve(Program& program, UserLog& log);
   Result<long> prog_test_run();
   Result<long> prog_bind_map();

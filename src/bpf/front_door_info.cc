@@ -115,7 +115,7 @@ Result<void> FrontDoor::btf_info(const BtfObject& btf) {
   auto asked = copy_info<uapi::BtfInfo>();
   if (!asked) return std::unexpected(asked.error());
   uapi::BtfInfo info = *asked;
-  const auto bytes = btf.btf.raw();
+  const auto bytes = btf.raw();
   const std::size_t copied = std::min<std::size_t>(info.btf_size, bytes.size());
   if (copied) {
     if (auto r = memory_.write(info.btf, bytes.data(), copied); !r) return r;

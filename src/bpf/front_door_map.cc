@@ -55,6 +55,13 @@ Result<MapSpec> FrontDoor::map_spec(UserLog& log) {
   spec.btf_key_type_id = a.btf_key_type_id;
   spec.btf_value_type_id = a.btf_value_type_id;
   spec.btf_vmlinux_value_type_id = a.btf_vmlinux_value_type_id;
+  spec.vmlinux_value_btf = bpf_.impl().vmlinux;
+  if (a.map_flags & uapi::kVtypeBtfObjFd) {
+    auto btf = bpf_.impl().fds.get<BtfObject>(a.value_type_btf_obj_fd);
+    if (!btf) return std::unexpected(btf.error());
+    if (!(*btf)->kernel) return fail(EINVAL);
+    spec.vmlinux_value_btf = std::move(*btf);
+  }
   return spec;
 }
 

@@ -6,11 +6,13 @@
 #include <cstring>
 
 #include "base/hash.h"
+#include "bpf/attach_target.h"
 #include "bpf/bpf.h"
 #include "bpf/check_environment.h"
 #include "bpf/checker.h"
 #include "bpf/front_door.h"
 #include "bpf/impl.h"
+#include "bpf/verifier/prog_type.h"
 
 namespace uscx::bpf {
 
@@ -20,19 +22,71 @@ constexpr u32 kKnownFlags = uapi::kStrictAlignment | uapi::kAnyAlignment | uapi:
                             uapi::kTestStateFreq | uapi::kSleepable | uapi::kXdpHasFrags |
                             uapi::kXdpDevBoundOnly | uapi::kTestRegInvariants | uapi::kProgTokenFd;
 
-/// The part of a program's attributes that names what it attaches to.
-/// Linux: bpf_prog_load_check_attach.
-bool attach_is_sane(const uapi::ProgLoadAttr& a) {
-  if (a.attach_btf_id) {
-    if (a.attach_btf_id > uapi::kMaxBtfType) return false;
-    constexpr u32 kLsm = 29;
-    constexpr u32 kExt = 28;
-    if (a.prog_type != uapi::kProgTracing && a.prog_type != uapi::kProgStructOps &&
-        a.prog_type != kLsm && a.prog_type != kExt) {
-      return false;
-    }
+/// Attach types that PROG_LOAD takes for a type of program. Linux: bpf_prog_load_check_attach.
+bool attach_type_fits(u32 type, u32 attach) {
+  using namespace verifier;
+  switch (type) {
+    case kProgCgroupSock:
+      return attach == kCgroupInetSockCreate || attach == kCgroupInetSockRelease ||
+             attach == kCgroupInet4PostBind || attach == kCgroupInet6PostBind;
+    case kProgCgroupSockAddr:
+      return (attach >= kCgroupInet4Bind && attach <= kCgroupInet6Connect) ||
+             attach == kCgroupUdp4Sendmsg || attach == kCgroupUdp6Sendmsg ||
+             attach == kCgroupUdp4Recvmsg || attach == kCgroupUdp6Recvmsg ||
+             (attach >= kCgroupInet4Getpeername && attach <= kCgroupInet6Getsockname) ||
+             (attach >= kCgroupUnixConnect && attach <= kCgroupUnixGetsockname);
+    case kProgCgroupSkb:
+      return attach == kCgroupInetIngress || attach == kCgroupInetEgress;
+    case kProgCgroupSockopt:
+      return attach == kCgroupSetsockopt || attach == kCgroupGetsockopt;
+    case kProgSkLookup:
+      return attach == verifier::kSkLookup;
+    case kProgSkReuseport:
+      return attach == kSkReuseportSelect || attach == kSkReuseportSelectOrMigrate;
+    case kProgNetfilter:
+      return attach == verifier::kNetfilter;
+    case kProgSyscall:
+    case kProgExt:
+      return attach == 0;
+    default:
+      return true;
   }
-  return a.prog_type != uapi::kProgSyscall || a.expected_attach_type == 0;
+}
+
+/// What a program without an attach type has. Linux: bpf_prog_load_fixup_attach_type.
+u32 default_attach_type(u32 type, u32 attach) {
+  if (type == verifier::kProgCgroupSock && attach == 0) return verifier::kCgroupInetSockCreate;
+  if (type == verifier::kProgSkReuseport && attach == 0) return verifier::kSkReuseportSelect;
+  return attach;
+}
+
+bool takes_btf_target(u32 type) {
+  return type == verifier::kProgTracing || type == verifier::kProgLsm ||
+         type == verifier::kProgStructOps || type == verifier::kProgExt;
+}
+
+/// Linux: can_be_sleepable.
+bool can_be_sleepable(const Program& program) {
+  using namespace verifier;
+  if (program.type == kProgLsm) return program.expected_attach_type != kLsmCgroup;
+  if (program.type != kProgTracing) {
+    return program.type == kProgKprobe || program.type == kProgStructOps ||
+           program.type == kProgRawTracepoint || program.type == kProgTracepoint;
+  }
+  switch (program.expected_attach_type) {
+    case kTraceRawTp:
+    case kTraceFentry:
+    case kTraceFexit:
+    case kModifyReturn:
+    case kTraceIter:
+    case kTraceFsession:
+    case kTraceFentryMulti:
+    case kTraceFexitMulti:
+    case kTraceFsessionMulti:
+      return true;
+    default:
+      return false;
+  }
 }
 
 bool gpl_compatible(std::string_view license) {
@@ -55,25 +109,40 @@ Result<void> FrontDoor::prog_check_attr() {
   if (a.prog_flags & ~kKnownFlags) return fail(EINVAL);
   if (a.prog_flags & uapi::kProgTokenFd) return fail(EBADF);
   if (a.insn_cnt == 0 || a.insn_cnt > uapi::kMaxInsns) return fail(E2BIG);
-  if (a.attach_prog_fd) {
-    // Another program, or a module's BTF; the kernel's own goes without a descriptor.
-    auto btf = bpf_.impl().fds.get<BtfObject>(static_cast<int>(a.attach_prog_fd));
-    if (!btf) {
-      if (bpf_.impl().fds.get<Program>(static_cast<int>(a.attach_prog_fd))) {
-        bpf_.count_unserved("PROG_LOAD with attach_prog_fd");
-      }
-      return fail(EINVAL);
-    }
-    if (!(*btf)->kernel) return fail(kEnotsupp);
+  if (a.attach_btf_id > uapi::kMaxBtfType) return fail(EINVAL);
+  if (a.attach_btf_id && !takes_btf_target(a.prog_type)) return fail(EINVAL);
+  if (!attach_type_fits(a.prog_type, default_attach_type(a.prog_type, a.expected_attach_type))) {
+    return fail(EINVAL);
   }
-  return attach_is_sane(a) ? Result<void>() : fail(EINVAL);
+  return {};
+}
+
+/// The types that attach_btf_id is of: the kernel's without a descriptor, else those of a module.
+Result<std::shared_ptr<BtfObject>> FrontDoor::prog_attach_btf() {
+  const uapi::ProgLoadAttr& a = attr_.prog_load;
+  Bpf::Impl& impl = bpf_.impl();
+  if (!a.attach_prog_fd) return impl.vmlinux;
+  auto btf = impl.fds.get<BtfObject>(static_cast<int>(a.attach_prog_fd));
+  if (!btf) {
+    if (impl.fds.get<Program>(static_cast<int>(a.attach_prog_fd))) {
+      bpf_.count_unserved("PROG_LOAD with attach_prog_fd");
+    }
+    return fail(EINVAL);
+  }
+  if (!(*btf)->kernel) return fail(kEnotsupp);
+  if (!a.attach_btf_id) return fail(EINVAL);
+  return *btf;
 }
 
 Result<std::shared_ptr<Program>> FrontDoor::prog_from_attr() {
   const uapi::ProgLoadAttr& a = attr_.prog_load;
   auto program = std::make_shared<Program>();
   program->type = a.prog_type;
-  program->expected_attach_type = a.expected_attach_type;
+  program->expected_attach_type = default_attach_type(a.prog_type, a.expected_attach_type);
+  program->prog_flags = a.prog_flags;
+  auto attach_btf = prog_attach_btf();
+  if (!attach_btf) return std::unexpected(attach_btf.error());
+  program->attach_btf = std::move(*attach_btf);
   program->sleepable = a.prog_flags & uapi::kSleepable;
   program->attach_btf_id = a.attach_btf_id;
   auto license = memory_.get_string(a.license, 128);
@@ -97,12 +166,12 @@ Result<void> FrontDoor::prog_check_struct_ops(Program& program, UserLog& log) {
   }
   if (!program.attach_btf_id)
     return refuse(kEnotsupp, "attach_btf_id 0 is not a supported struct\n");
-  const auto desc = find_struct_ops(bpf_, program.attach_btf_id);
+  const auto desc = find_struct_ops(bpf_, program.attach_btf, program.attach_btf_id);
   if (!desc) {
     return refuse(kEnotsupp, fmt::format("attach_btf_id {} is not a supported struct\n",
                                          program.attach_btf_id));
   }
-  const btf::Btf& btf = bpf_.vmlinux();
+  const btf::Btf& btf = program.attach_btf->btf;
   const auto members = btf.members(desc->type_id);
   const u32 index = program.expected_attach_type;
   program.struct_ops = desc->type;
@@ -121,6 +190,7 @@ Result<void> FrontDoor::prog_check_struct_ops(Program& program, UserLog& log) {
   program.member_index = index;
   program.member_name = member.name;
   program.nr_args = static_cast<u32>(proto->params.size());
+  program.attach_func_proto = btf.resolve(btf.type(pointer).type);
   if (int err = desc->type->check_member(member.name, index, program)) {
     return refuse(err, fmt::format("attach to unsupported member {} of struct {}\n", member.name,
                                    program.attach_name));
@@ -128,72 +198,42 @@ Result<void> FrontDoor::prog_check_struct_ops(Program& program, UserLog& log) {
   return {};
 }
 
-/// Linux: bpf_check_attach_target, for what can be attached here.
-Result<void> FrontDoor::prog_check_tracing(Program& program, UserLog& log) {
-  auto refuse = [&](int errnum, std::string text) {
-    log.add(text);
-    return fail(errnum);
-  };
-  const u32 id = program.attach_btf_id;
-  const btf::Btf& btf = bpf_.vmlinux();
-  if (!id) return refuse(EINVAL, "Tracing programs must provide btf id\n");
-  if (id >= btf.type_count())
-    return refuse(EINVAL, fmt::format("attach_btf_id {} is invalid\n", id));
-  program.attach_name = btf.name(id);
-  u32 hidden = 0;  // parameters that programs do not see
-  switch (program.expected_attach_type) {
-    case uapi::kTraceRawTp: {
-      if (btf.kind(id) != btf::Kind::kTypedef) {
-        return refuse(EINVAL, fmt::format("attach_btf_id {} is not a typedef\n", id));
-      }
-      constexpr std::string_view kPrefix = "btf_trace_";
-      if (!program.attach_name.starts_with(kPrefix)) {
-        return refuse(EINVAL, fmt::format("attach_btf_id {} points to wrong type name {}\n", id,
-                                          program.attach_name));
-      }
-      program.attach_name.erase(0, kPrefix.size());
-      hidden = 1;  // void *__data
-      break;
-    }
-    case uapi::kTraceFentry:
-    case uapi::kTraceFexit:
-      if (btf.kind(id) != btf::Kind::kFunc) {
-        return refuse(EINVAL, fmt::format("attach_btf_id {} is not a function\n", id));
-      }
-      break;
-    default:
-      bpf_.count_unserved(
-          fmt::format("PROG_LOAD of TRACING with attach type {}", program.expected_attach_type));
-      return fail(EINVAL);
-  }
-  const u32 function = btf.kind(id) == btf::Kind::kTypedef ? btf.resolve(id) : id;
-  const auto proto = btf.func_proto(function);
-  if (!proto || proto->params.size() < hidden) return fail(EINVAL);
-  program.nr_args = static_cast<u32>(proto->params.size()) - hidden;
-  if (program.expected_attach_type == uapi::kTraceFexit) ++program.nr_args;
+/// Linux: check_attach_btf_id, for targets given by BTF id.
+Result<void> FrontDoor::prog_check_attach(Program& program, UserLog& log) {
+  AttachTarget target = check_attach_target(program, program.attach_btf->btf);
+  log.add(target.log);
+  if (target.errnum) return fail(target.errnum);
+  program.attach_name = std::move(target.name);
+  program.attach_func_proto = target.func_proto;
+  const auto proto = program.attach_btf->btf.func_proto(target.func_proto);
+  program.nr_args = static_cast<u32>(proto->params.size()) - target.hidden_args;
+  // The traced function's result comes after its arguments.
+  const u32 type = program.expected_attach_type;
+  if (type == uapi::kTraceFexit || type == uapi::kModifyReturn) ++program.nr_args;
   return {};
 }
 
 /// Linux: check_attach_btf_id.
 Result<void> FrontDoor::prog_check_target(Program& program, UserLog& log) {
-  if (program.type == uapi::kProgSyscall) {
+  using namespace verifier;
+  if (program.type == kProgSyscall) {
     program.nr_args = 1;
     if (program.sleepable) return {};
     log.add("Syscall programs can only be sleepable\n");
     return fail(EINVAL);
   }
-  constexpr u32 kLsm = 29;
-  const bool may_sleep = program.type == uapi::kProgStructOps ||
-                         program.type == uapi::kProgTracing || program.type == uapi::kProgKprobe ||
-                         program.type == kLsm;
-  if (program.sleepable && !may_sleep) {
-    log.add(
-        "Only fentry/fexit/fsession/fmod_ret, lsm, iter, uprobe, and struct_ops programs can be "
-        "sleepable\n");
+  if (program.sleepable && !can_be_sleepable(program)) {
+    log.add("Program of this type cannot be sleepable\n");
     return fail(EINVAL);
   }
-  if (program.type == uapi::kProgStructOps) return prog_check_struct_ops(program, log);
-  if (program.type == uapi::kProgTracing) return prog_check_tracing(program, log);
+  if (program.type == kProgStructOps) return prog_check_struct_ops(program, log);
+  if (program.type == kProgTracing || program.type == kProgLsm) {
+    return prog_check_attach(program, log);
+  }
+  if (program.type == kProgExt) {
+    log.add("Cannot replace kernel functions\n");
+    return fail(EINVAL);
+  }
   return {};
 }
 

@@ -24,12 +24,15 @@
 
 namespace uscx::bpf {
 
-/// A loaded BTF: a program object's, or the kernel's own (id 1).
+/// A loaded BTF: a program object's, the kernel's own (id 1) or a module's.
 struct BtfObject {
   u32 id = 0;
-  std::string name;  // "vmlinux" for the kernel's
+  std::string name;  // "vmlinux" for the kernel's, a module's name
   bool kernel = false;
-  btf::Btf btf;
+  btf::Btf btf;  // a module's has the kernel's types before its own: ids are one sequence
+  std::vector<std::byte> split = {};  // a module's own part, as user space reads it
+
+  std::span<const std::byte> raw() const { return split.empty() ? btf.raw() : std::span(split); }
 };
 
 /// Objects of one kind by id, in order. An object is gone when nobody holds it any more.
@@ -75,6 +78,7 @@ struct Bpf::Impl {
 
   Bpf& bpf;
   std::shared_ptr<BtfObject> vmlinux;
+  std::vector<std::shared_ptr<BtfObject>> modules;
 
   // Before the objects, which leave these when they go.
   std::unordered_map<u64, Map*> map_objects;  // by the address programs see; looked up only

@@ -37,8 +37,11 @@ class Program {
   u32 type = 0;  // BPF_PROG_TYPE_*
   u32 expected_attach_type = 0;
   bool sleepable = false;
+  u32 prog_flags = 0;  // BPF_F_* of the load
   u32 attach_btf_id = 0;
-  std::string attach_name;  // the FUNC, typedef or struct that attach_btf_id names
+  std::shared_ptr<BtfObject> attach_btf;  // whose id that is: the kernel's or a module's
+  u32 attach_func_proto = 0;  // the target's FUNC_PROTO in attach_btf; 0 where there is none
+  std::string attach_name;    // the FUNC, tracepoint or struct that attach_btf_id names
   const StructOpsType* struct_ops = nullptr;  // for STRUCT_OPS programs
   u32 member_index = 0;
   std::string member_name;

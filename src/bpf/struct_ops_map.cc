@@ -33,10 +33,13 @@ std::optional<StructOpsDesc> describe(const btf::Btf& btf, StructOpsType& type) 
 }
 
 template <class Match>
-std::optional<StructOpsDesc> find_desc(Bpf& bpf, Match&& match) {
+std::optional<StructOpsDesc> find_desc(Bpf& bpf, const std::shared_ptr<BtfObject>& btf,
+                                       Match&& match) {
   for (const auto& type : bpf.struct_ops_types()) {
-    auto desc = describe(bpf.vmlinux(), *type);
-    if (desc && match(*desc)) return desc;
+    auto desc = describe(btf->btf, *type);
+    if (!desc || !match(*desc)) continue;
+    desc->btf = btf;
+    return desc;
   }
   return std::nullopt;
 }
@@ -65,12 +68,14 @@ u32 load32(const std::byte* from) {
 
 }  // namespace
 
-std::optional<StructOpsDesc> find_struct_ops(Bpf& bpf, u32 type_id) {
-  return find_desc(bpf, [&](const StructOpsDesc& d) { return d.type_id == type_id; });
+std::optional<StructOpsDesc> find_struct_ops(Bpf& bpf, const std::shared_ptr<BtfObject>& btf,
+                                             u32 type_id) {
+  return find_desc(bpf, btf, [&](const StructOpsDesc& d) { return d.type_id == type_id; });
 }
 
-std::optional<StructOpsDesc> find_struct_ops_value(Bpf& bpf, u32 value_id) {
-  return find_desc(bpf, [&](const StructOpsDesc& d) { return d.value_id == value_id; });
+std::optional<StructOpsDesc> find_struct_ops_value(Bpf& bpf, const std::shared_ptr<BtfObject>& btf,
+                                                   u32 value_id) {
+  return find_desc(bpf, btf, [&](const StructOpsDesc& d) { return d.value_id == value_id; });
 }
 
 int check_struct_ops_spec(const MapSpec& spec) {
@@ -82,11 +87,7 @@ int check_struct_ops_spec(const MapSpec& spec) {
 }
 
 Result<std::shared_ptr<StructOpsMap>> make_struct_ops_map(Bpf& bpf, MapSpec spec) {
-  if (spec.flags & uapi::kVtypeBtfObjFd) {
-    bpf.count_unserved("struct_ops map with a module's value type");
-    return fail(EINVAL);
-  }
-  auto desc = find_struct_ops_value(bpf, spec.btf_vmlinux_value_type_id);
+  auto desc = find_struct_ops_value(bpf, spec.vmlinux_value_btf, spec.btf_vmlinux_value_type_id);
   if (!desc) return fail(kEnotsupp);
   if (spec.value_size != desc->value_size) return fail(EINVAL);
   return std::make_shared<StructOpsMap>(bpf, std::move(spec), *desc);
@@ -117,7 +118,7 @@ void StructOpsMap::reset() {
   std::fill(value_.begin(), value_.end(), std::byte{0});
   table_ = std::make_shared<StructOpsTable>();
   table_->data.resize(desc_.data_size);
-  table_->programs.resize(bpf_.vmlinux().members(desc_.type_id).size());
+  table_->programs.resize(desc_.btf->btf.members(desc_.type_id).size());
   state_ = State::kInit;
 }
 
@@ -142,7 +143,7 @@ Result<void> StructOpsMap::take_program(u32 index, const std::byte* slot) {
 }
 
 Result<void> StructOpsMap::fill(const std::byte* value) {
-  const btf::Btf& btf = bpf_.vmlinux();
+  const btf::Btf& btf = desc_.btf->btf;
   const std::byte* data = value + desc_.data_offset;
   std::memcpy(value_.data(), value, value_.size());
   std::memcpy(table_->data.data(), data, table_->data.size());
@@ -167,8 +168,8 @@ Result<void> StructOpsMap::fill(const std::byte* value) {
 Result<void> StructOpsMap::user_update(const std::byte* key, const std::byte* value, u64 flags) {
   if (flags) return fail(EINVAL);
   if (load32(key) != 0) return fail(E2BIG);
-  if (!holes_are_zero(bpf_.vmlinux(), desc_.value_id, value) ||
-      !holes_are_zero(bpf_.vmlinux(), desc_.type_id, value + desc_.data_offset)) {
+  if (!holes_are_zero(desc_.btf->btf, desc_.value_id, value) ||
+      !holes_are_zero(desc_.btf->btf, desc_.type_id, value + desc_.data_offset)) {
     return fail(EINVAL);
   }
   if (load32(value + desc_.state_offset) || load32(value + desc_.refcnt_offset)) {

@@ -12,11 +12,12 @@
 
 namespace uscx::bpf {
 
-/// A registered type as the kernel BTF describes it.
+/// A registered type as BTF describes it.
 struct StructOpsDesc {
   StructOpsType* type = nullptr;
-  u32 type_id = 0;   // struct <name>
-  u32 value_id = 0;  // struct bpf_struct_ops_<name>
+  std::shared_ptr<BtfObject> btf;  // the kernel's or a module's
+  u32 type_id = 0;                 // struct <name>
+  u32 value_id = 0;                // struct bpf_struct_ops_<name>
   u32 value_size = 0;
   u32 data_offset = 0;  // of the table within the value
   u32 data_size = 0;
@@ -24,9 +25,11 @@ struct StructOpsDesc {
   u32 refcnt_offset = 0;
 };
 
-/// The type whose struct, or whose value struct, has that id in the kernel BTF.
-std::optional<StructOpsDesc> find_struct_ops(Bpf& bpf, u32 type_id);
-std::optional<StructOpsDesc> find_struct_ops_value(Bpf& bpf, u32 value_id);
+/// The type whose struct, or whose value struct, has that id in the BTF of the kernel or a module.
+std::optional<StructOpsDesc> find_struct_ops(Bpf& bpf, const std::shared_ptr<BtfObject>& btf,
+                                             u32 type_id);
+std::optional<StructOpsDesc> find_struct_ops_value(Bpf& bpf, const std::shared_ptr<BtfObject>& btf,
+                                                   u32 value_id);
 
 class StructOpsMap final : public Map {
  public:

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <source_location>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,6 +38,9 @@ struct KernelConfig {
   u64 seed = 1;
   u32 hz = 250;                            // Debian's CONFIG_HZ
   PlantedBug planted = PlantedBug::kNone;  // tests only: see planted.h
+  /// BTF to show programs instead of the built-in one: to verify against another kernel's types.
+  /// Programs that were verified against it are not for running. Empty: the built-in.
+  std::span<const std::byte> vmlinux_btf = {};
 };
 
 /// How a new task is to be; what clone(2) and the calls after it would set.

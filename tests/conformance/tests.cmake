@@ -14,3 +14,12 @@ target_include_directories(conformance_isa PRIVATE ${CMAKE_SOURCE_DIR}/tests)
 target_link_libraries(conformance_isa PRIVATE uscx_bpf)
 add_test(NAME conformance_isa COMMAND conformance_isa ${USCX_ISA_SUITE})
 set_tests_properties(conformance_isa PROPERTIES SKIP_REGULAR_EXPRESSION "did not run")
+
+# The kernel's BPF selftests, program by program through libbpf and the front door.
+file(GLOB verifier_suite CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/verifier/*.cc)
+add_executable(conformance_verifier ${verifier_suite} ${CMAKE_SOURCE_DIR}/src/cli/user_half.cc)
+target_include_directories(conformance_verifier PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+target_link_libraries(conformance_verifier PRIVATE uscx_machine uscx_libbpf)
+target_link_options(conformance_verifier PRIVATE
+  LINKER:--wrap=open,--wrap=open64,--wrap=faccessat,--wrap=fopen,--wrap=fopen64,--wrap=uname
+  LINKER:--wrap=gzopen,--wrap=gzopen64)

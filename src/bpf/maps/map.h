@@ -39,7 +39,8 @@ struct MapSpec {
   u32 btf_key_type_id = 0;
   u32 btf_value_type_id = 0;
   u32 btf_vmlinux_value_type_id = 0;
-  FieldRecord fields;                    // special fields of the value
+  std::shared_ptr<BtfObject> vmlinux_value_btf;  // whose id that is: the kernel's or a module's
+  FieldRecord fields;                            // special fields of the value
   std::shared_ptr<const MapSpec> inner;  // ARRAY_OF_MAPS, HASH_OF_MAPS: what inner maps are like
 };
 

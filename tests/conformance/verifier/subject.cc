@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "conformance/verifier/subject.h"
+
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+#include <linux/bpf.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdarg>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+namespace uscx::conformance {
+
+namespace {
+
+constexpr std::size_t kLogSize = 2u << 20;  // TEST_LOADER_LOG_BUF_SZ
+constexpr u32 kTestDataLen = 64;            // TEST_DATA_LEN
+
+std::string g_libbpf;
+
+int collect(enum libbpf_print_level level, const char* format, va_list args) {
+  if (level == LIBBPF_DEBUG) return 0;
+  std::array<char, 4096> line;
+  const int n = std::vsnprintf(line.data(), line.size(), format, args);
+  if (n > 0) g_libbpf += line.data();
+  return n;
+}
+
+std::vector<char>& log_buffer() {
+  static std::vector<char> buffer(kLogSize);
+  return buffer;
+}
+
+/// The line that tells why: the last of the verifier's before its statistics.
+std::string last_line(std::string_view log) {
+  std::string_view told;
+  while (!log.empty()) {
+    const auto eol = std::min(log.find('\n'), log.size());
+    const std::string_view line = log.substr(0, eol);
+    if (!line.empty() && !line.starts_with("processed ") &&
+        !line.starts_with("verification time") && !line.starts_with("stack depth")) {
+      told = line;
+    }
+    log.remove_prefix(std::min(eol + 1, log.size()));
+  }
+  return std::string(told);
+}
+
+std::string first_libbpf_line(std::string_view text) {
+  return std::string(text.substr(0, text.find('\n')));
+}
+
+bpf_program* select(bpf_object* object, const std::vector<Expectations>& specs, std::size_t index) {
+  bpf_program* wanted = nullptr;
+  bpf_program* program;
+  std::size_t i = 0;
+  bpf_object__for_each_program(program, object) {
+    const Expectations& spec = specs[i];
+    if (i++ == index) wanted = program;
+    bpf_program__set_autoload(program, program == wanted || (spec.auxiliary && spec.privileged));
+  }
+  return wanted;
+}
+
+/// Runs the program as the kernel's test_loader does; the problem, or empty.
+std::string run(const bpf_program* program, const Expectations& spec, s32& value) {
+  std::array<u8, kTestDataLen> in{};
+  std::array<u8, kTestDataLen << 2> out{};
+  __sk_buff skb{};
+  bpf_attr attr{};
+  attr.test.prog_fd = static_cast<u32>(bpf_program__fd(program));
+  if (bpf_program__type(program) != BPF_PROG_TYPE_SYSCALL) {
+    attr.test.data_in = reinterpret_cast<u64>(in.data());
+    attr.test.data_size_in = in.size();
+    attr.test.data_out = reinterpret_cast<u64>(out.data());
+    attr.test.data_size_out = out.size();
+    attr.test.repeat = 1;
+    if (spec.linear_size) {
+      skb.data_end = spec.linear_size;
+      attr.test.ctx_in = reinterpret_cast<u64>(&skb);
+      attr.test.ctx_size_in = sizeof(skb);
+    }
+  }
+  if (syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attr, sizeof(attr)) < 0) {
+    return fmt::format("test_run: {}", std::strerror(errno));
+  }
+  value = static_cast<s32>(attr.test.retval);
+  return {};
+}
+
+/// Registers every struct_ops map of the object, as a test that runs a program expects.
+class Attachments {
+ public:
+  ~Attachments() {
+    for (bpf_link* link : links_) bpf_link__destroy(link);
+  }
+  std::string attach(bpf_object* object) {
+    bpf_map* map;
+    bpf_object__for_each_map(map, object) {
+      if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS || !bpf_map__autocreate(map)) continue;
+      bpf_link* link = bpf_map__attach_struct_ops(map);
+      if (!link) return fmt::format("attach of {}: {}", bpf_map__name(map), std::strerror(errno));
+      links_.push_back(link);
+    }
+    return {};
+  }
+
+ private:
+  std::vector<bpf_link*> links_;
+};
+
+Agreement agreement(bool agrees) {
+  return agrees ? Agreement::kAgrees : Agreement::kDiffers;
+}
+
+void check_retval(const ObjectFile::KernelLog& kernel_log, bpf_object* object,
+                  const bpf_program* program, const Expectations& spec, Outcome& outcome) {
+  Attachments attachments;
+  if (kernel_log) kernel_log();
+  s32 value = 0;
+  std::string problem = attachments.attach(object);
+  if (problem.empty()) problem = run(program, spec, value);
+  if (problem.empty() && *spec.retval != kAnyRetval && value != *spec.retval) {
+    problem = fmt::format("returned {}, expected {}", value, *spec.retval);
+  }
+  if (kernel_log && problem.empty()) {
+    // A run that faulted is no agreement, whatever it returned.
+    for (const std::string& line : kernel_log()) {
+      if (line.find("fault") != line.npos) problem = line;
+    }
+  }
+  outcome.retval = agreement(problem.empty());
+  if (outcome.note.empty()) outcome.note = problem;
+}
+
+}  // namespace
+
+std::string ObjectFile::open(const std::string& path) {
+  libbpf_set_print(collect);
+  path_ = path;
+  name_ = std::filesystem::path(path).filename().string();
+  name_ = name_.substr(0, name_.find(".bpf"));
+  std::ifstream file(path, std::ios::binary);
+  bytes_.assign(std::istreambuf_iterator<char>(file), {});
+  bpf_object* object = open_again({});
+  if (!object) return fmt::format("libbpf cannot open it: {}", std::strerror(errno));
+  std::string problem;
+  bpf_program* program;
+  bpf_object__for_each_program(program, object) {
+    Expectations spec;
+    const std::string bad =
+        read_expectations(bpf_object__btf(object), bpf_program__name(program), spec);
+    if (!bad.empty()) problem = fmt::format("{}: {}", bpf_program__name(program), bad);
+    programs_.push_back(std::move(spec));
+  }
+  bpf_object__close(object);
+  return problem;
+}
+
+bpf_object* ObjectFile::open_again(const Expectations& spec) const {
+  bpf_object_open_opts opts{};
+  opts.sz = sizeof(opts);
+  opts.object_name = name_.c_str();
+  const std::string& types = spec.btf_path.empty() ? spec.btf_func_path : spec.btf_path;
+  if (!types.empty()) opts.btf_custom_path = types.c_str();
+  return bpf_object__open_mem(bytes_.data(), bytes_.size(), &opts);
+}
+
+Outcome ObjectFile::check(std::size_t index, const KernelLog& kernel_log) const {
+  const Expectations& spec = programs_[index];
+  Outcome outcome;
+  g_libbpf.clear();
+  bpf_object* object = open_again(spec);
+  if (!object) {
+    outcome.verdict = Agreement::kDiffers;
+    outcome.note = fmt::format("cannot be opened: {}", std::strerror(errno));
+    return outcome;
+  }
+  bpf_program* program = select(object, programs_, index);
+  std::vector<char>& buffer = log_buffer();
+  buffer[0] = '\0';
+  bpf_program__set_log_buf(program, buffer.data(), buffer.size());
+  bpf_program__set_log_level(program, spec.log_level);
+  bpf_program__set_flags(program, bpf_program__flags(program) | spec.prog_flags);
+  outcome.errnum = -bpf_object__load(object);
+  outcome.loaded = outcome.errnum == 0;
+  outcome.log = buffer.data();
+  outcome.libbpf = g_libbpf;
+
+  outcome.last_line = last_line(outcome.log);
+  if (outcome.last_line.empty()) outcome.last_line = first_libbpf_line(outcome.libbpf);
+
+  outcome.verdict = agreement(outcome.loaded != spec.fails);
+  const std::string mismatch = first_mismatch(outcome.log, spec.messages);
+  if (!spec.messages.empty()) {
+    outcome.messages = agreement(outcome.verdict == Agreement::kAgrees && mismatch.empty());
+  }
+  if (outcome.verdict == Agreement::kDiffers) {
+    outcome.note = outcome.loaded ? "accepted" : outcome.last_line;
+  } else if (!mismatch.empty()) {
+    outcome.note = fmt::format("{}; last line: {}", mismatch, outcome.last_line);
+  }
+  if (spec.retval && !spec.fails && outcome.loaded) {
+    check_retval(kernel_log, object, program, spec, outcome);
+  } else if (spec.retval && !spec.fails) {
+    outcome.retval = Agreement::kDiffers;
+  }
+  bpf_object__close(object);
+  return outcome;
+}
+
+}  // namespace uscx::conformance

@@ -1,0 +1,67 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+# kernel-bpf-tests.sh DEST [VERSION]   (default: 7.3)
+# Compiles the kernel's BPF selftests that say themselves what is expected of
+# them (__success, __failure, __msg ...), unmodified, as the kernel's makefile
+# does for test_progs:
+#   DEST/VERSION/bpf/*.bpf.o       one object a file of progs/
+#   DEST/VERSION/bpf/vmlinux.btf   the types of Debian's kernel of that version
+# from the same packages as kernel-schedulers.sh and kept in the same cache.
+set -e -o pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/debian.sh"
+. "$here/kernel-source.sh"
+dest=$1
+version=${2:-7.3}
+[ -n "$dest" ] || die "usage: kernel-bpf-tests.sh DEST [VERSION]"
+
+# Counted up when this script changes what it makes.
+recipe=1
+
+# compile SOURCE: into $OUT; its complaints into $OUT/log.
+compile() {
+	local name
+	name=$(basename "$1" .c)
+	"$CLANG" -g -O2 --target=bpfel -mcpu=v3 -std=gnu11 -w -fms-extensions \
+		-fno-strict-aliasing -D__TARGET_ARCH_x86 -DENABLE_ATOMICS_TESTS -mlittle-endian \
+		-I"$INCLUDE" -I"$TESTS" -I"$TOOLS/include/uapi" -I"$TOOLS/include" \
+		-I"$TESTS/libarena/include" \
+		-idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include \
+		-c "$1" -o "$OUT/$name.bpf.o" 2> "$OUT/log/$name" || {
+		echo "uscx: progs/$name.c does not compile; see $OUT/log/$name" >&2
+		rm -f "$OUT/$name.bpf.o"
+	}
+}
+export -f compile
+
+build() {	# VERSION
+	local root=$USCX_CACHE/kernel/$1
+	[ "$(cat "$root/bpf/recipe" 2>/dev/null)" != "$recipe" ] || return 0
+	CLANG=$("$here/fetch-bpf-clang.sh")
+	need_source "$1"
+	need_btf "$1"
+	TOOLS=$root/src/tools
+	TESTS=$TOOLS/testing/selftests/bpf
+	OUT=$root/bpf.new
+	INCLUDE=$OUT/include
+	export CLANG TOOLS TESTS OUT INCLUDE
+	rm -rf "$OUT"
+	mkdir -p "$INCLUDE/bpf" "$OUT/log"
+	python3 "$root/src/scripts/bpf_doc.py" --header --file "$TOOLS/include/uapi/linux/bpf.h" \
+		> "$INCLUDE/bpf/bpf_helper_defs.h"
+	cp "$TOOLS"/lib/bpf/{bpf_helpers.h,bpf_tracing.h,bpf_core_read.h,bpf_endian.h,usdt.bpf.h} \
+		"$INCLUDE/bpf/"
+	cp "$root/vmlinux.h" "$INCLUDE/"
+	say "compiling the annotated BPF selftests of Linux $(cat "$root/version")"
+	grep -lE '__(success|failure)\b' "$TESTS"/progs/*.c |
+		xargs -n 1 -P "$(nproc)" bash -c 'compile "$1"' compile
+	cp "$root/vmlinux.btf" "$root/version" "$OUT/"
+	rm -rf "$INCLUDE"
+	echo "$recipe" > "$OUT/recipe"
+	rm -rf "$root/bpf"
+	mv "$OUT" "$root/bpf"
+}
+
+with_lock "kernel-$version" build "$version"
+mkdir -p "$dest/$version/bpf"
+cp -a --update "$USCX_CACHE/kernel/$version/bpf/." "$dest/$version/bpf/"
