@@ -8,6 +8,7 @@
 #   make build               the command, at build/uscx
 #   make examples            examples/schedulers/*.bpf.c at build/examples/*.bpf.o
 #   make kernel-schedulers   the kernel's own schedulers at build/kernel/VERSION/
+#   make kernel-bpf-tests    the kernel's BPF selftests at build/kernel/7.3/bpf/
 #   make install PREFIX=DIR  the command, and what writing a scheduler needs
 #   make clean               removes what was built, and nothing else
 #   make format, make lint   clang-format and clang-tidy
@@ -25,8 +26,8 @@ CTEST := ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j$(JOBS
 SCHED ?= $(BUILD)/examples/fifo.bpf.o
 ARGS ?=
 
-.PHONY: all run test soak bench build examples kernel-schedulers install clean format lint \
-	setup setup-test setup-bench configure
+.PHONY: all run test soak bench build examples kernel-schedulers kernel-bpf-tests install clean \
+	format lint setup setup-test setup-bench configure
 all: build
 
 setup:
@@ -54,11 +55,14 @@ run: configure
 kernel-schedulers: | setup-test
 	@tools/kernel-schedulers.sh $(BUILD)/kernel $(KERNELS)
 
-test: setup-test kernel-schedulers configure
+kernel-bpf-tests: | setup-test
+	@tools/kernel-bpf-tests.sh $(BUILD)/kernel 7.3
+
+test: setup-test kernel-schedulers kernel-bpf-tests configure
 	@cmake --build $(BUILD) -j$(JOBS)
 	@$(CTEST) -LE soak
 
-soak: setup-test kernel-schedulers configure
+soak: setup-test kernel-schedulers kernel-bpf-tests configure
 	@cmake --build $(BUILD) -j$(JOBS)
 	@$(CTEST) -L soak
 

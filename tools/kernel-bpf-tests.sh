@@ -6,6 +6,7 @@
 # does for test_progs:
 #   DEST/VERSION/bpf/*.bpf.o       one object a file of progs/
 #   DEST/VERSION/bpf/vmlinux.btf   the types of Debian's kernel of that version
+#   DEST/VERSION/bpf/bpf_testmod.{o,tsv}   those of the module the tests use, and its kfuncs
 # from the same packages as kernel-schedulers.sh and kept in the same cache.
 set -e -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -55,6 +56,12 @@ build() {	# VERSION
 	say "compiling the annotated BPF selftests of Linux $(cat "$root/version")"
 	grep -lE '__(success|failure)\b' "$TESTS"/progs/*.c |
 		xargs -n 1 -P "$(nproc)" bash -c 'compile "$1"' compile
+	mkdir -p "$INCLUDE/linux"
+	: > "$INCLUDE/linux/types.h"
+	"$here/kernel-testmod.py" "$TESTS/test_kmods" "$INCLUDE/testmod.c" "$OUT/bpf_testmod.tsv"
+	"$CLANG" -g -O2 --target=bpfel -std=gnu11 -w -fms-extensions -I"$INCLUDE" \
+		-I"$TESTS/test_kmods" -c "$INCLUDE/testmod.c" -o "$OUT/bpf_testmod.o"
+	llvm-strip-19 -g "$OUT"/*.o
 	cp "$root/vmlinux.btf" "$root/version" "$OUT/"
 	rm -rf "$INCLUDE"
 	echo "$recipe" > "$OUT/recipe"

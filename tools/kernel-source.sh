@@ -50,7 +50,7 @@ need_btf() {
 	# The image of the source's own version where there is one, else the newest.
 	version=$(cat "$root/version")
 	for package in $(private_apt binary apt-cache search --names-only \
-		"^linux-(binary|image)-${1//./\\.}[^ ]*cloud-amd64(-unsigned)?\$" |
+		"^linux-binary-${1//./\\.}[^ ]*cloud-amd64\$" |
 		cut -d ' ' -f 1 | sort -V); do
 		newer=$(private_apt binary apt-cache madison "$package" | cut -d '|' -f 2 | tr -d ' ')
 		grep -qFx "$version" <<< "$newer" && found=$package

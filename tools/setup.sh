@@ -10,7 +10,7 @@ build="g++ cmake ninja-build pkgconf clang-19 llvm-19 libelf-dev zlib1g-dev libf
 	nlohmann-json3-dev libcli11-dev libgtest-dev libgmock-dev libprotozero-dev debian-archive-keyring
 	python3 xz-utils"
 # What the kernel's own build of tools/sched_ext and bpftool wants.
-test="gcc libc6-dev libzstd-dev git"
+test="gcc libc6-dev libzstd-dev git zstd"
 bench="libbenchmark-dev"
 format="clang-format-19 clang-tidy-19"
 

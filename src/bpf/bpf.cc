@@ -74,13 +74,20 @@ std::span<const std::byte> Bpf::vmlinux_bytes() const {
   return impl_->vmlinux->btf.raw();
 }
 
-OrError<void> Bpf::register_module_btf(std::string name, std::span<const std::byte> split) {
+OrError<void> Bpf::register_module(std::string name, std::span<const std::byte> split,
+                                   std::span<const verifier::KfuncProto> kfuncs) {
   auto joined = btf::join(vmlinux_bytes(), split);
   if (!joined) return std::unexpected(joined.error());
   auto parsed = btf::Btf::parse(*joined);
   if (!parsed) return std::unexpected(parsed.error());
-  auto object = std::make_shared<BtfObject>(BtfObject{0, std::move(name), true, std::move(*parsed),
-                                                      std::vector(split.begin(), split.end())});
+  auto object = std::make_shared<BtfObject>(BtfObject{
+      0, std::move(name), true, std::move(*parsed), std::vector(split.begin(), split.end()), {}});
+  for (verifier::KfuncProto kfunc : kfuncs) {
+    const auto id = object->btf.find(kfunc.name, btf::Kind::kFunc);
+    if (!id) return error(fmt::format("kfunc {} is not in the module's BTF", kfunc.name));
+    kfunc.name = object->btf.name(*id);  // which lives as long as the module
+    object->kfuncs.push_back(kfunc);
+  }
   object->id = impl_->btfs.add(object);
   impl_->modules.push_back(std::move(object));
   return {};

@@ -25,6 +25,10 @@ class Btf;
 
 namespace uscx::bpf {
 
+namespace verifier {
+struct KfuncProto;
+}
+
 class FrontDoor;
 
 /// Owned by sched::Kernel; single-threaded. Construct, register kfuncs and struct_ops types, then
@@ -44,9 +48,11 @@ class Bpf {
   const btf::Btf& vmlinux() const;
   std::span<const std::byte> vmlinux_bytes() const;
 
-  /// Adds a module's types: BTF split from vmlinux's, as /sys/kernel/btf/MODULE has it. Its kfuncs
-  /// and struct_ops types are registered as the kernel's are. The error says what is wrong with it.
-  OrError<void> register_module_btf(std::string name, std::span<const std::byte> split);
+  /// Adds a module's types, BTF split from vmlinux's as /sys/kernel/btf/MODULE has it, and what the
+  /// verifier must know of its kfuncs. What runs them, and its struct_ops types, are registered as
+  /// the kernel's are. The error says what is wrong with the BTF.
+  OrError<void> register_module(std::string name, std::span<const std::byte> split,
+                                std::span<const verifier::KfuncProto> kfuncs);
 
   KfuncRegistry& kfuncs() { return kfuncs_; }
   void register_struct_ops(std::unique_ptr<StructOpsType> type);

@@ -20,6 +20,7 @@
 #include "bpf/spin_locks.h"
 #include "bpf/struct_ops_map.h"
 #include "bpf/timer.h"
+#include "bpf/verifier/kfunc_proto.h"
 #include "btf/btf.h"
 
 namespace uscx::bpf {
@@ -30,10 +31,20 @@ struct BtfObject {
   std::string name;  // "vmlinux" for the kernel's, a module's name
   bool kernel = false;
   btf::Btf btf;  // a module's has the kernel's types before its own: ids are one sequence
-  std::vector<std::byte> split = {};  // a module's own part, as user space reads it
+  std::vector<std::byte> split = {};              // a module's own part, as user space reads it
+  std::vector<verifier::KfuncProto> kfuncs = {};  // of a module; see kfunc_proto_of()
 
   std::span<const std::byte> raw() const { return split.empty() ? btf.raw() : std::span(split); }
 };
+
+/// What the verifier knows of kfunc `name` of the kernel or a module; null where it registers none
+/// of that name.
+inline const verifier::KfuncProto* kfunc_proto_of(const BtfObject& btf, std::string_view name) {
+  for (const verifier::KfuncProto& kfunc : btf.kfuncs) {
+    if (kfunc.name == name) return &kfunc;
+  }
+  return verifier::kfunc_proto(name);
+}
 
 /// Objects of one kind by id, in order. An object is gone when nobody holds it any more.
 template <class T>

@@ -64,16 +64,18 @@ std::string printable(std::string_view text) {
 /// first of libbpf's warnings.
 std::string telling_line(std::string_view log) {
   std::string_view first_warning, verdict;
-  bool in_verifier_log = false;
+  bool in_verifier_log = false, in_diagnosis = false;
   while (!log.empty()) {
     const auto eol = std::min(log.find('\n'), log.size());
     const std::string_view line = log.substr(0, eol);
     log.remove_prefix(std::min(eol + 1, log.size()));
     if (line.find("-- BEGIN PROG LOAD LOG --") != line.npos)
-      in_verifier_log = true;
+      in_verifier_log = true, in_diagnosis = false;
     else if (line.find("-- END PROG LOAD LOG --") != line.npos)
       in_verifier_log = false;
-    else if (in_verifier_log && !line.empty() && !line.starts_with("processed "))
+    else if (in_verifier_log && line.starts_with("Verification failed: "))
+      in_diagnosis = true;  // what comes after the line that tells why
+    else if (in_verifier_log && !in_diagnosis && !line.empty() && !line.starts_with("processed "))
       verdict = line;
     else if (!in_verifier_log && first_warning.empty() && line.starts_with("libbpf: ") &&
              !line.ends_with("Retrying without BTF.") &&
@@ -142,38 +144,43 @@ std::string Loader::refusal(const char* what, int err) const {
   return fmt::format("{}: {}{}", what, error_text(err), line.empty() ? "" : ": " + line);
 }
 
-namespace {
-
-/// What can be said about a file before libbpf sees it.
-std::expected<void, LoadError> check_file(const std::string& path) {
+std::string object_file_problem(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return input_error(fmt::format("{}: {}", path, std::strerror(errno)));
+  if (fd < 0) return fmt::format("{}: {}", path, std::strerror(errno));
   struct stat st;
   std::array<char, 64> head{};
   const bool regular = ::fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
   const ssize_t n = regular ? ::read(fd, head.data(), head.size()) : -1;
   ::close(fd);
-  if (!regular) return input_error(fmt::format("{}: not a regular file", path));
+  if (!regular) return fmt::format("{}: not a regular file", path);
   if (n < 4 || std::memcmp(head.data(), "\177ELF", 4) != 0) {
-    return input_error(
-        fmt::format("{}: not an ELF file; a compiled scheduler (.bpf.o) is wanted", path));
+    return fmt::format("{}: not an ELF file; a compiled scheduler (.bpf.o) is wanted", path);
   }
-  if (n < 64) return input_error(fmt::format("{}: truncated ELF file ({} bytes)", path, n));
+  if (n < 64) return fmt::format("{}: truncated ELF file ({} bytes)", path, n);
   u16 machine;
   std::memcpy(&machine, head.data() + 18, 2);
   if (head[4] != 2 || machine != 247) {
-    return input_error(fmt::format(
-        "{}: not a BPF object (ELF machine {}); compile it with clang -target bpf", path, machine));
+    return fmt::format("{}: not a BPF object (ELF machine {}); compile it with clang -target bpf",
+                       path, machine);
   }
   return {};
 }
 
-}  // namespace
+OrError<void> set_scx_enumerators(bpf_object* object, const ::btf* kernel) {
+  for (const std::string& name : variables_with_prefix(object, "__SCX_")) {
+    u64 value = 0;
+    find_enumerator(kernel, name.substr(2), &value);
+    if (auto r = set_integer_if_present(object, name, value); !r) return std::unexpected(r.error());
+  }
+  return {};
+}
 
 std::expected<void, LoadError> Loader::open(const std::string& path,
                                             const std::vector<VariableSetting>& settings,
                                             const std::vector<std::string>& wanted) {
-  if (auto r = check_file(path); !r) return r;
+  if (std::string problem = object_file_problem(path); !problem.empty()) {
+    return input_error(std::move(problem));
+  }
   object_ = bpf_object__open_file(path.c_str(), nullptr);
   if (!object_) {
     const int err = errno;
@@ -222,13 +229,7 @@ void Loader::read_ops_name() {
 }
 
 std::expected<void, LoadError> Loader::prepare_variables(const ::btf* kernel) {
-  OrError<bool> result = true;
-  for (const std::string& name : variables_with_prefix(object_, "__SCX_")) {
-    u64 value = 0;  // an enumerator that this kernel does not have reads as 0
-    find_enumerator(kernel, name.substr(2), &value);
-    if (result = set_integer_if_present(object_, name, value); !result) break;
-  }
-  if (!result) return input_error(result.error().message);
+  if (auto r = set_scx_enumerators(object_, kernel); !r) return input_error(r.error().message);
 
   // Refuse to start on a machine whose CPUs changed meanwhile, as SCX_OPS_OPEN() does.
   if (const int fd = ::open("/sys/kernel/sched_ext/hotplug_seq", O_RDONLY); fd >= 0) {

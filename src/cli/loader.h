@@ -16,6 +16,12 @@ struct btf;
 
 namespace uscx::cli {
 
+/// What can be said about an object file before libbpf sees it; empty where nothing is wrong.
+std::string object_file_problem(const std::string& path);
+/// Puts the kernel's enumerators into the object's __SCX_* variables, as SCX_OPS_OPEN() does; those
+/// that the kernel does not have read as 0.
+OrError<void> set_scx_enumerators(bpf_object* object, const ::btf* kernel);
+
 /// Why a scheduler did not come up, and whose fault it is.
 struct LoadError {
   enum class Kind : unsigned char {

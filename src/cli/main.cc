@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/run_command.h"
+#include "cli/verify_command.h"
 
 namespace {
 
@@ -28,6 +29,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   int status = 0;
   uscx::cli::add_run_command(app, &status);
+  uscx::cli::add_verify_command(app, &status);
   uscx::cli::add_completion_command(app, &status);
   try {
     app.parse(argc, argv);

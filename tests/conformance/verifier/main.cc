@@ -11,11 +11,11 @@
 #include <cstdio>
 #include <fstream>
 #include <iterator>
-#include <map>
-#include <set>
+#include <optional>
 
-#include "conformance/verifier/host.h"
+#include "cli/loader_host.h"
 #include "conformance/verifier/subject.h"
+#include "conformance/verifier/testmod.h"
 #include "conformance/verifier/workers.h"
 
 namespace uscx::conformance {
@@ -25,6 +25,7 @@ struct Options {
   std::vector<std::string> objects;
   std::string only;
   std::string vmlinux;
+  std::string module;
   std::string kernel = "7.3";
   u32 jobs = 2;
   bool show_log = false;
@@ -44,10 +45,12 @@ std::string_view word(Agreement a) {
 class Checker final : public Worker {
  public:
   Checker(const Options& options, const std::vector<Item>& items,
-          std::span<const std::byte> vmlinux)
+          std::span<const std::byte> vmlinux, const std::optional<Testmod>& module)
       : options_(options),
         items_(items),
-        host_(btf::parse_version(options.kernel).value(), vmlinux) {}
+        host_(btf::parse_version(options.kernel).value(), vmlinux) {
+    if (module) register_testmod(host_.kernel().bpf(), *module).value();
+  }
 
   std::string check(u32 index) override {
     const Item& item = items_[index];
@@ -68,7 +71,7 @@ class Checker final : public Worker {
  private:
   const Options& options_;
   const std::vector<Item>& items_;
-  Host host_;
+  cli::LoaderHost host_;
 };
 
 void print_line(const Item& item, std::string_view expected, std::string_view rest) {
@@ -109,9 +112,18 @@ int run(const Options& options) {
     fmt::print(stderr, "{}: cannot be read\n", options.vmlinux);
     return 2;
   }
+  std::optional<Testmod> module;
+  if (!options.module.empty()) {
+    auto loaded = load_testmod(options.module, vmlinux);
+    if (!loaded) {
+      fmt::print(stderr, "{}\n", loaded.error().message);
+      return 2;
+    }
+    module = std::move(*loaded);
+  }
   WorkerPool pool;
   pool.jobs = options.jobs;
-  pool.make_worker = [&] { return std::make_unique<Checker>(options, items, vmlinux); };
+  pool.make_worker = [&] { return std::make_unique<Checker>(options, items, vmlinux, module); };
   pool.done = [&](u32 index, const std::string& answer, bool lost) {
     const Item& item = items[index];
     const std::string rest =
@@ -133,6 +145,8 @@ int main(int argc, char** argv) {
   app.add_option("objects", options.objects, "Compiled selftests (*.bpf.o)")->required();
   app.add_option("--only", options.only, "Programs whose FILE/PROGRAM contains this");
   app.add_option("--vmlinux", options.vmlinux, "Kernel BTF to verify against");
+  app.add_option("--module", options.module,
+                 "Directory with bpf_testmod.o and .tsv: that module's types");
   app.add_option("--kernel", options.kernel, "Kernel version to be")->capture_default_str();
   app.add_option("-j,--jobs", options.jobs, "Processes")->capture_default_str();
   app.add_flag("--log", options.show_log, "Print each program's verifier log");

@@ -44,6 +44,7 @@ std::string last_line(std::string_view log) {
   while (!log.empty()) {
     const auto eol = std::min(log.find('\n'), log.size());
     const std::string_view line = log.substr(0, eol);
+    if (line.starts_with("Verification failed: ")) break;  // the diagnosis comes after it
     if (!line.empty() && !line.starts_with("processed ") &&
         !line.starts_with("verification time") && !line.starts_with("stack depth")) {
       told = line;

@@ -44,7 +44,8 @@ def run(context):
                                 f"{context.kernels} 7.3")
     if not runner.exists():
         raise context.CannotRun(f"{runner} is not built")
-    command = [runner, "--vmlinux", objects[0].parent / "vmlinux.btf", "--jobs",
+    directory = objects[0].parent
+    command = [runner, "--vmlinux", directory / "vmlinux.btf", "--module", directory, "--jobs",
                str(context.jobs), *objects]
     done = subprocess.run(command, capture_output=True, text=True, check=False, errors="replace")
     if done.returncode:

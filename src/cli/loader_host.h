@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A kernel to load programs into, with libbpf of this process as its user.
+// A kernel to load programs into, without a workload, with libbpf of this process as its user.
 #pragma once
 
 #include <cstddef>
@@ -13,13 +13,13 @@
 #include "machine/simulated/simulated_machine.h"
 #include "sched/kernel.h"
 
-namespace uscx::conformance {
+namespace uscx::cli {
 
 /// A machine with a kernel on it that nothing runs on but one loader task.
-class Host {
+class LoaderHost {
  public:
   /// `vmlinux`: the BTF to be verified against; empty for the built-in one of `version`.
-  Host(btf::KernelVersion version, std::span<const std::byte> vmlinux);
+  LoaderHost(btf::KernelVersion version, std::span<const std::byte> vmlinux);
 
   sched::Kernel& kernel() { return kernel_; }
   /// Runs `main` as the loader task: it may make system calls that sleep.
@@ -30,8 +30,8 @@ class Host {
  private:
   machine::SimulatedMachine machine_;
   sched::Kernel kernel_;
-  cli::UserHalf user_half_;
+  UserHalf user_half_;
   std::vector<std::string> log_;
 };
 
-}  // namespace uscx::conformance
+}  // namespace uscx::cli

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "conformance/verifier/host.h"
+#include "cli/loader_host.h"
 
 #include <utility>
 
@@ -7,7 +7,7 @@
 #include "machine/topology_spec.h"
 #include "sched/behaviour.h"
 
-namespace uscx::conformance {
+namespace uscx::cli {
 
 namespace {
 
@@ -26,7 +26,7 @@ class Loader final : public sched::Behaviour {
 
 }  // namespace
 
-Host::Host(btf::KernelVersion version, std::span<const std::byte> vmlinux)
+LoaderHost::LoaderHost(btf::KernelVersion version, std::span<const std::byte> vmlinux)
     : machine_(machine::load_machine("1n1l4c1t").value()),
       kernel_({.version = version, .vmlinux_btf = vmlinux}, machine_),
       user_half_(kernel_) {
@@ -35,7 +35,7 @@ Host::Host(btf::KernelVersion version, std::span<const std::byte> vmlinux)
       [this](Nanos, CpuId, const sched::Task*, std::string_view line) { log_.emplace_back(line); });
 }
 
-void Host::run(std::function<void()> main) {
+void LoaderHost::run(std::function<void()> main) {
   bool done = false;
   sched::TaskSpec loader;
   loader.comm = "loader";
@@ -49,8 +49,8 @@ void Host::run(std::function<void()> main) {
   USCX_ASSERT(ended.has_value());
 }
 
-std::vector<std::string> Host::take_kernel_log() {
+std::vector<std::string> LoaderHost::take_kernel_log() {
   return std::exchange(log_, {});
 }
 
-}  // namespace uscx::conformance
+}  // namespace uscx::cli

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// conformance_random: generated programs, against what a real kernel said of them (compare), or
+// run in the checking interpreter where the verifier accepts them (sound).
+#include <bpf/btf.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <sstream>
+
+#include "bpf/impl.h"
+#include "cli/loader_host.h"
+#include "conformance/verifier/random/batch.h"
+#include "conformance/verifier/random/recorded.h"
+#include "conformance/verifier/workers.h"
+
+namespace uscx::conformance {
+namespace {
+
+constexpr u32 kChunk = 100;  // seeds an item of the worker pool has
+constexpr char kBetween = '\x1e';
+
+struct Options {
+  std::string vmlinux;
+  std::string data;
+  u64 first = 0;
+  u64 count = 2000;
+  u32 jobs = 2;
+  double floor = 0;
+  u32 unsafe = 0;
+};
+
+std::vector<std::byte> read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::vector<char> bytes(std::istreambuf_iterator<char>(file), {});
+  std::vector<std::byte> out(bytes.size());
+  std::memcpy(out.data(), bytes.data(), bytes.size());
+  return out;
+}
+
+/// A kernel and a batch in it, made in a worker's process.
+class Machine : public Worker {
+ public:
+  Machine(const Options& options, std::span<const std::byte> vmlinux)
+      : options_(options), host_(btf::kDefaultVersion, vmlinux) {
+    const auto bytes = host_.kernel().bpf().vmlinux_bytes();
+    types_ = btf__new(bytes.data(), static_cast<u32>(bytes.size()));
+    host_.run([this] { batch_ = std::make_unique<Batch>(types_); });
+  }
+
+ protected:
+  u64 first_of(u32 chunk) const { return options_.first + u64{chunk} * kChunk; }
+  u64 end_of(u32 chunk) const {
+    return std::min(first_of(chunk) + kChunk, options_.first + options_.count);
+  }
+
+  const Options& options_;
+  cli::LoaderHost host_;
+  ::btf* types_ = nullptr;
+  std::unique_ptr<Batch> batch_;
+};
+
+/// "ERRNO REASON" of each seed.
+class Comparer final : public Machine {
+ public:
+  using Machine::Machine;
+  std::string check(u32 chunk) override {
+    std::string out;
+    host_.run([&] {
+      for (u64 seed = first_of(chunk); seed < end_of(chunk); ++seed) {
+        const Verdict v = batch_->load(batch_->program(seed));
+        out += fmt::format("{} {}{}", v.errnum, v.reason, kBetween);
+        if (seed % 16 == 0) host_.kernel().bpf().reap_closed_fds();
+      }
+    });
+    return out;
+  }
+};
+
+/// Runs what is accepted, three times with other random memory; a line of faults.
+class Runner final : public Machine {
+ public:
+  using Machine::Machine;
+  std::string check(u32 chunk) override {
+    u32 accepted = 0;
+    std::string faults;
+    host_.run([&] {
+      for (u64 seed = first_of(chunk); seed < end_of(chunk); ++seed) {
+        const GeneratedProgram program = batch_->program(seed);
+        const Verdict v = batch_->load(program, true);
+        if (v.fd < 0) continue;
+        ++accepted;
+        const std::string fault = run(program, v.fd);
+        if (!fault.empty()) faults += fmt::format("seed {}: {}{}", seed, fault, kBetween);
+        ::close(v.fd);
+        if (seed % 16 == 0) host_.kernel().bpf().reap_closed_fds();
+      }
+    });
+    return fmt::format("{}{}{}", accepted, kBetween, faults);
+  }
+
+ private:
+  /// Runs with a context of the type's shape; what the kernel logged as a fault, or empty.
+  std::string run(const GeneratedProgram& program, int fd) {
+    bpf::Bpf& bpf = host_.kernel().bpf();
+    bpf::Bpf::Impl& impl = bpf.impl();
+    const auto object = impl.fds.get<bpf::Program>(fd);
+    if (!object) return "its descriptor is no program";
+    host_.take_kernel_log();
+    constexpr u32 kContext = 256;
+    constexpr u32 kStructOps = 27, kSocketFilter = 1, kSchedCls = 3;
+    // The context of packets is converted by the kernel; those programs are only verified.
+    if (program.type == kSocketFilter || program.type == kSchedCls) return {};
+    if (program.type == kStructOps) {
+      const u64 args[] = {reinterpret_cast<u64>(&host_.kernel().current()), 0};
+      bpf.run(**object, args);
+    } else {
+      void* context = bpf.window().allocate(kContext, bpf::kProgramMemory);
+      impl.in_run([&] {
+        return impl.interpreter->run_with_context(**object, reinterpret_cast<u64>(context));
+      });
+      bpf.window().free(context);
+    }
+    for (const std::string& line : host_.take_kernel_log()) {
+      if (line.find("fault") != line.npos) return line;
+    }
+    return {};
+  }
+};
+
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, kBetween);) parts.push_back(part);
+  return parts;
+}
+
+u32 chunks(const Options& o) {
+  return static_cast<u32>((o.count + kChunk - 1) / kChunk);
+}
+
+int compare(Options options) {
+  const auto recorded = read_recorded(options.data);
+  if (!recorded) {
+    fmt::print(stderr, "{}\n", recorded.error().message);
+    return 2;
+  }
+  if (options.first >= recorded->by_seed.size()) return 2;
+  options.count = std::min<u64>(options.count, recorded->by_seed.size() - options.first);
+  const auto vmlinux = read_file(options.vmlinux);
+  u64 agreed = 0, same_reason = 0, asked = 0, unsafe = 0, lost = 0;
+  std::map<std::string, std::pair<u64, u64>> differences;  // -> count, first seed
+  WorkerPool pool;
+  pool.jobs = options.jobs;
+  pool.timeout_s = 120;
+  pool.make_worker = [&] { return std::make_unique<Comparer>(options, vmlinux); };
+  pool.done = [&](u32 chunk, const std::string& answer, bool is_lost) {
+    u64 seed = options.first + u64{chunk} * kChunk;
+    if (is_lost) {
+      ++lost;
+      fmt::print("seeds {} ..: {}\n", seed, answer);
+      return;
+    }
+    for (const std::string& line : split(answer)) {
+      const RecordedVerdict& theirs = recorded->kinds[recorded->by_seed[seed]];
+      const int errnum = std::stoi(line);
+      const std::string reason = line.substr(std::min(line.find(' ') + 1, line.size()));
+      ++asked;
+      if ((errnum == 0) == (theirs.errnum == 0)) {
+        ++agreed;
+        same_reason += errnum == theirs.errnum && (errnum == 0 || reason == theirs.reason);
+      } else {
+        auto& [count, first] = differences[fmt::format(
+            "Linux {}, here {}", theirs.errnum ? "refuses: " + theirs.reason : "accepts",
+            errnum ? "refused: " + reason : "accepted")];
+        if (count++ == 0) first = seed;
+        if (errnum == 0 && theirs.for_memory_safety()) {
+          ++unsafe;
+          fmt::print("UNSAFE seed {}: {} {}\n", seed, theirs.category, theirs.reason);
+        }
+      }
+      ++seed;
+    }
+  };
+  pool.run(chunks(options));
+  std::vector<std::pair<std::string, std::pair<u64, u64>>> sorted(differences.begin(),
+                                                                  differences.end());
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto& a, const auto& b) { return a.second.first > b.second.first; });
+  for (std::size_t i = 0; i < sorted.size() && i < 30; ++i) {
+    fmt::print("{:6} (seed {}) {}\n", sorted[i].second.first, sorted[i].second.second,
+               sorted[i].first);
+  }
+  const double percent =
+      asked ? 100.0 * static_cast<double>(agreed) / static_cast<double>(asked) : 0;
+  fmt::print(
+      "{} programs: {} verdicts agree ({:.2f} %), {} with the same reason; {} accepted that "
+      "Linux refuses for memory safety; {} chunks lost\n",
+      asked, agreed, percent, same_reason, unsafe, lost);
+  return percent >= options.floor && unsafe <= options.unsafe && lost == 0 && asked ? 0 : 1;
+}
+
+int sound(const Options& options) {
+  const auto vmlinux =
+      options.vmlinux.empty() ? std::vector<std::byte>() : read_file(options.vmlinux);
+  u64 accepted = 0, faults = 0;
+  WorkerPool pool;
+  pool.jobs = options.jobs;
+  pool.timeout_s = 120;
+  pool.make_worker = [&] { return std::make_unique<Runner>(options, vmlinux); };
+  pool.done = [&](u32 chunk, const std::string& answer, bool lost) {
+    if (lost) {
+      ++faults;
+      fmt::print("seeds {} ..: {}\n", options.first + u64{chunk} * kChunk, answer);
+      return;
+    }
+    const auto parts = split(answer);
+    accepted += std::stoull(parts[0]);
+    for (std::size_t i = 1; i < parts.size(); ++i) {
+      ++faults;
+      fmt::print("FAULT {}\n", parts[i]);
+    }
+  };
+  pool.run(chunks(options));
+  fmt::print("{} programs, {} accepted and run, {} faults\n", options.count, accepted, faults);
+  return faults == 0 && accepted ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace uscx::conformance
+
+int main(int argc, char** argv) {
+  using namespace uscx::conformance;
+  Options o;
+  int status = 2;
+  CLI::App app{"Random programs against a real kernel's verdicts, or against the interpreter"};
+  app.require_subcommand(1);
+  auto* c = app.add_subcommand("compare", "Verdicts against recorded ones");
+  c->add_option("data", o.data, "Recorded verdicts")->required();
+  c->add_option("--vmlinux", o.vmlinux, "Kernel BTF to verify against")->required();
+  c->add_option("--floor", o.floor, "Per cent of verdicts that must agree");
+  c->add_option("--unsafe", o.unsafe,
+                "Programs that may be accepted though Linux refuses them for "
+                "memory safety");
+  auto* s = app.add_subcommand("sound", "Run what is accepted in the checking interpreter");
+  s->add_option("--vmlinux", o.vmlinux, "Kernel BTF to verify against; the built-in one without");
+  for (auto* sub : {c, s}) {
+    sub->add_option("--first", o.first, "First seed");
+    sub->add_option("--count", o.count, "How many");
+    sub->add_option("-j,--jobs", o.jobs, "Processes");
+  }
+  c->callback([&] { status = compare(o); });
+  s->callback([&] { status = sound(o); });
+  CLI11_PARSE(app, argc, argv);
+  return status;
+}
