@@ -7,6 +7,7 @@
 #   DEST/VERSION/bpf/*.bpf.o       one object a file of progs/
 #   DEST/VERSION/bpf/vmlinux.btf   the types of Debian's kernel of that version
 #   DEST/VERSION/bpf/bpf_testmod.{o,tsv}   those of the module the tests use, and its kfuncs
+#   DEST/VERSION/bpf/clang19/scx_qmap.bpf.o   a scheduler that the kernel refuses
 # from the same packages as kernel-schedulers.sh and kept in the same cache.
 set -e -o pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,6 +35,25 @@ compile() {
 	}
 }
 export -f compile
+
+# scx_qmap by clang 19, which drops an address space cast: the kernel refuses it.
+build_qmap() {	# VERSION
+	local root=$USCX_CACHE/kernel/$1 scx=$USCX_CACHE/kernel/$1/src/tools/sched_ext
+	local object=$root/bpf/clang19/scx_qmap.bpf.o
+	[ ! -s "$object" ] || return 0
+	mkdir -p "$root/bpf/clang19/include/bpf"
+	python3 "$root/src/scripts/bpf_doc.py" --header --file "$root/src/tools/include/uapi/linux/bpf.h" \
+		> "$root/bpf/clang19/include/bpf/bpf_helper_defs.h"
+	cp "$root"/src/tools/lib/bpf/{bpf_helpers.h,bpf_tracing.h,bpf_core_read.h,bpf_endian.h} \
+		"$root/bpf/clang19/include/bpf/"
+	clang-19 -g -O2 -target bpf -mcpu=v3 -mlittle-endian -w -fms-extensions -D__TARGET_ARCH_x86 \
+		-I"$scx/include" -I"$scx/include/bpf-compat" -I"$root" -I"$root/bpf/clang19/include" \
+		-I"$root/src/tools/include/uapi" -I"$root/src/include" \
+		-idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include \
+		-c "$scx/scx_qmap.bpf.c" -o "$object"
+	llvm-strip-19 -g "$object"
+	rm -rf "$root/bpf/clang19/include"
+}
 
 build() {	# VERSION
 	local root=$USCX_CACHE/kernel/$1
@@ -70,5 +90,6 @@ build() {	# VERSION
 }
 
 with_lock "kernel-$version" build "$version"
+with_lock "kernel-$version" build_qmap "$version"
 mkdir -p "$dest/$version/bpf"
 cp -a --update "$USCX_CACHE/kernel/$version/bpf/." "$dest/$version/bpf/"

@@ -15,6 +15,7 @@
 
 #include "cli/loader.h"
 #include "cli/loader_host.h"
+#include "cli/struct_ops_mask.h"
 
 namespace uscx::cli {
 
@@ -103,6 +104,7 @@ class Verification {
     bpf_object__for_each_program(program, object->get()) {
       bpf_program__set_autoload(program, program == wanted);
     }
+    mask_other_struct_ops(object->get(), wanted);
     log_[0] = '\0';
     bpf_program__set_log_buf(wanted, log_.data(), log_.size());
     bpf_program__set_log_level(wanted, log_level);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Suites nobody here wrote: tests/conformance/run SUITE.
-foreach(suite sched-ext-objects verifier)
+foreach(suite sched-ext-objects sched-ext-verdicts verifier)
   add_test(NAME conformance_${suite}
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/run ${suite}
       --uscx ${CMAKE_BINARY_DIR}/uscx --kernels ${USCX_KERNELS} --jobs 2)
@@ -15,25 +15,27 @@ target_link_libraries(conformance_isa PRIVATE uscx_bpf)
 add_test(NAME conformance_isa COMMAND conformance_isa ${USCX_ISA_SUITE})
 set_tests_properties(conformance_isa PROPERTIES SKIP_REGULAR_EXPRESSION "did not run")
 
-# The kernel's BPF selftests, program by program through libbpf and the front door.
-file(GLOB verifier_suite CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/verifier/*.cc)
-add_executable(conformance_verifier ${verifier_suite} ${CMAKE_SOURCE_DIR}/src/cli/user_half.cc
-  ${CMAKE_SOURCE_DIR}/src/cli/loader_host.cc)
-target_include_directories(conformance_verifier PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-target_link_libraries(conformance_verifier PRIVATE uscx_machine uscx_libbpf)
-target_link_options(conformance_verifier PRIVATE
-  LINKER:--wrap=open,--wrap=open64,--wrap=faccessat,--wrap=fopen,--wrap=fopen64,--wrap=uname
-  LINKER:--wrap=gzopen,--wrap=gzopen64)
+# Programs that load objects with libbpf into a kernel of their own process, without the command.
+function(uscx_loader_program name)
+  list(TRANSFORM ARGN PREPEND ${CMAKE_SOURCE_DIR}/)
+  add_executable(${name} ${ARGN} ${CMAKE_SOURCE_DIR}/src/cli/user_half.cc
+    ${CMAKE_SOURCE_DIR}/src/cli/loader_host.cc ${CMAKE_SOURCE_DIR}/src/cli/struct_ops_mask.cc)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_link_libraries(${name} PRIVATE uscx_machine uscx_libbpf)
+  target_link_options(${name} PRIVATE
+    LINKER:--wrap=open,--wrap=open64,--wrap=faccessat,--wrap=fopen,--wrap=fopen64,--wrap=uname
+    LINKER:--wrap=gzopen,--wrap=gzopen64)
+endfunction()
 
-# Generated programs: against a real kernel's verdicts, and run where they are accepted.
-file(GLOB random_suite CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/verifier/random/*.cc)
-add_executable(conformance_random ${random_suite} ${CMAKE_CURRENT_LIST_DIR}/verifier/workers.cc
-  ${CMAKE_SOURCE_DIR}/src/cli/user_half.cc ${CMAKE_SOURCE_DIR}/src/cli/loader_host.cc)
-target_include_directories(conformance_random PRIVATE ${CMAKE_SOURCE_DIR}/tests)
-target_link_libraries(conformance_random PRIVATE uscx_machine uscx_libbpf)
-target_link_options(conformance_random PRIVATE
-  LINKER:--wrap=open,--wrap=open64,--wrap=faccessat,--wrap=fopen,--wrap=fopen64,--wrap=uname
-  LINKER:--wrap=gzopen,--wrap=gzopen64)
+# The kernel's BPF selftests, program by program; generated programs, against a real kernel's
+# verdicts, and run where they are accepted; verification time here and in this machine's kernel.
+set(verifier tests/conformance/verifier)
+uscx_loader_program(conformance_verifier ${verifier}/main.cc ${verifier}/expectations.cc
+  ${verifier}/messages.cc ${verifier}/subject.cc ${verifier}/testmod.cc ${verifier}/testmod_btf.cc
+  ${verifier}/workers.cc)
+uscx_loader_program(conformance_random ${verifier}/random/main.cc ${verifier}/random/batch.cc
+  ${verifier}/random/generate.cc ${verifier}/random/recorded.cc ${verifier}/workers.cc)
+uscx_loader_program(verifier_speed bench/verifier_speed.cc)
 
 # Links the parts of a scheduler for tools/scx-crates.sh.
 add_executable(bpf_link ${CMAKE_SOURCE_DIR}/tests/support/bpf_link.c)

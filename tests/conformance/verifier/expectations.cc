@@ -192,6 +192,7 @@ std::string read_expectations(const ::btf* types, const std::string& program, Ex
   out.prog_flags = (1u << 2) | (1u << 7);
   Reader reader(out);
   for (const Tag& tag : tags_of(types, function)) {
+    out.annotated = true;
     if (std::string problem = reader.read(tag.text); !problem.empty()) return problem;
   }
   reader.finish();

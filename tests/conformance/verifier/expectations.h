@@ -20,6 +20,7 @@ struct Expectations {
   bool unprivileged = false;  // has an unprivileged one too
   bool auxiliary = false;     // no test of its own: loaded with the others
   bool fails = false;
+  bool annotated = false;  // says anything at all
   std::vector<Pattern> messages;
   std::vector<Pattern> xlated;
   std::vector<Pattern> stderr_stream;

@@ -3,7 +3,8 @@
 // what their annotations expect. One line a program:
 //   FILE <tab> PROGRAM <tab> EXPECTED <tab> VERDICT MESSAGES RETVAL XLATED <tab> NOTE
 // EXPECTED is success, failure, or "left-out" with the reason as the note; the four words are
-// agrees, differs or - (not asked for).
+// agrees, differs or - (not asked for). Programs without annotations, schedulers say, are loaded one
+// by one, and their note is "load=ERRNO last line of the log".
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -64,6 +65,7 @@ class Checker final : public Worker {
                  o.loaded ? "" : o.libbpf);
       std::fflush(stdout);
     }
+    if (!item.spec().annotated) o.note = fmt::format("load={} {}", o.errnum, o.last_line);
     return fmt::format("{} {} {} {}\t{}", word(o.verdict), word(o.messages), word(o.retval),
                        word(o.xlated), o.note);
   }

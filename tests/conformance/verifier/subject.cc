@@ -16,6 +16,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "cli/struct_ops_mask.h"
+
 namespace uscx::conformance {
 
 namespace {
@@ -185,6 +187,8 @@ Outcome ObjectFile::check(std::size_t index, const KernelLog& kernel_log) const 
     return outcome;
   }
   bpf_program* program = select(object, programs_, index);
+  // Objects that are no tests are loaded program by program even where a table names several.
+  if (!spec.annotated) cli::mask_other_struct_ops(object, program);
   std::vector<char>& buffer = log_buffer();
   buffer[0] = '\0';
   bpf_program__set_log_buf(program, buffer.data(), buffer.size());

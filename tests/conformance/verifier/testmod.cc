@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <functional>
 #include <map>
@@ -160,7 +161,9 @@ OrError<void> register_testmod(bpf::Bpf& bpf, const Testmod& module) {
   std::vector<bpf::verifier::KfuncProto> protos;
   for (const Testmod::KfuncLine& line : module.kfuncs) {
     bpf::verifier::KfuncProto proto{.name = line.name, .hooks = hooks_of(line.set)};
-    bpf::Kfunc kfunc{.name = line.name, .set = "bpf_testmod"};
+    bpf::Kfunc kfunc;
+    kfunc.name = line.name;
+    kfunc.set = "bpf_testmod";
     for (const Flag& flag : kFlags) {
       if (!has_flag(line.flags, flag.name)) continue;
       proto.flags |= flag.verifier;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 #include <utility>
 
 namespace uscx::conformance {
@@ -390,7 +391,7 @@ class Generator {
   void context_access() {
     if (reg(6).kind != Kind::kCtx) return;
     const u32 dst = target();
-    constexpr s32 kSkb[] = {0, 4, 16, 24, 40, 48, 76, 80, 84, 100, 104, 132, 140};
+    constexpr s32 kSkb[] = {0, 0, 4, 16, 16, 24, 32, 40, 40, 48, 52, 60, 64, 68, 68, 76, 104, 140};
     constexpr s32 kRaw[] = {8, 8, 16, 24, 32};
     s32 off = program_.type == kSocketFilter || program_.type == kSchedCls ? random_.pick(kSkb)
               : program_.type == kStructOps                                ? 0
@@ -521,7 +522,12 @@ class Generator {
   void call_kfunc(std::string_view name) {
     emit(kJmp | kCall, 0, 2, 0, static_cast<s32>(links_.btf_id(name, true)));
     clobber();
-    reg(0) = {Kind::kScalar, ~0u};
+    // A result, of those that have one.
+    constexpr std::string_view kVoid[] = {"bpf_rcu_read_lock", "bpf_rcu_read_unlock",
+                                          "bpf_task_release", "bpf_iter_num_destroy"};
+    if (std::find(std::begin(kVoid), std::end(kVoid), name) == std::end(kVoid)) {
+      reg(0) = {Kind::kScalar, ~0u};
+    }
   }
 
   void kfunc() {
