@@ -86,7 +86,7 @@ class Splitter {
       case BTF_KIND_FWD:
         return btf__add_fwd(to_, name, btf_kflag(t) ? BTF_FWD_UNION : BTF_FWD_STRUCT);
       case BTF_KIND_ARRAY: {
-        const btf_array* a = btf_array(t);
+        const struct btf_array* a = btf_array(t);
         const s32 index = map(a->index_type), element = map(a->type);
         return btf__add_array(to_, index, element, a->nelems);
       }
