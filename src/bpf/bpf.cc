@@ -9,6 +9,7 @@
 #include "bpf/format.h"
 #include "bpf/front_door.h"
 #include "bpf/impl.h"
+#include "bpf/unserved_struct_ops.h"
 #include "btf/split.h"
 
 namespace uscx::bpf {
@@ -61,6 +62,7 @@ Bpf::Bpf(Host& host, AddressWindow& window, btf::KernelVersion version,
   impl_->vmlinux->id = impl_->btfs.add(impl_->vmlinux);
   add_generic_kfuncs(*this);
   add_cpumask_kfuncs(*this);
+  register_unserved_struct_ops(*this);
 }
 
 Bpf::~Bpf() {

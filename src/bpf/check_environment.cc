@@ -7,6 +7,7 @@
 
 #include "bpf/bpf.h"
 #include "bpf/impl.h"
+#include "bpf/verifier/kfunc_proto.h"
 
 namespace uscx::bpf {
 
@@ -32,7 +33,7 @@ MapRef ref_to(const std::shared_ptr<Map>& map) {
 }  // namespace
 
 Result<void> LoadEnvironment::read_btf(Program& program, std::vector<FunctionInfo>& functions,
-                                       UserLog& log) {
+                                       std::vector<LineInfo>& lines, UserLog& log) {
   if (!attr_.func_info_cnt && !attr_.line_info_cnt) return {};
   auto refuse = [&](std::string_view text) {
     log.add(text);
@@ -73,12 +74,23 @@ Result<void> LoadEnvironment::read_btf(Program& program, std::vector<FunctionInf
     }
     FunctionInfo function;
     function.insn = info->insn_off;
+    function.type_id = info->type_id;
     function.name = types.name(info->type_id);
     function.global = types.type(info->type_id).linkage == btf::kGlobal;
     if (auto proto = types.func_proto(info->type_id)) {
       function.nr_args = static_cast<u32>(proto->params.size());
     }
     functions.push_back(std::move(function));
+  }
+  lines.resize(attr_.line_info_cnt);
+  for (u32 i = 0; i < attr_.line_info_cnt; ++i) {
+    struct Record {
+      u32 insn_off, file_name_off, line_off, line_col;
+    };
+    static_assert(sizeof(Record) == kMinLineInfo);
+    auto record = memory_.get<Record>(attr_.line_info + u64{i} * attr_.line_info_rec_size);
+    if (!record) return std::unexpected(record.error());
+    lines[i] = {record->insn_off, record->file_name_off, record->line_off, record->line_col};
   }
   return {};
 }
@@ -190,11 +202,21 @@ Result<KfuncRef> LoadEnvironment::kfunc(u32 btf_id, s16 fd_index, std::string& l
   KfuncRef ref;
   ref.name = btf.name(btf_id);
   ref.kfunc = bpf_.kfuncs().find(ref.name);
+  ref.btf = &btf;
+  ref.proto = kfunc_proto_of(**types, ref.name);
   if (auto proto = btf.func_proto(btf_id)) {
     ref.nr_args = static_cast<u32>(proto->params.size());
     ref.returns_void = proto->result == 0;
   }
   return ref;
+}
+
+const btf::Btf& LoadEnvironment::vmlinux() {
+  return bpf_.impl().vmlinux->btf;
+}
+
+u32 LoadEnvironment::nr_cpu_ids() {
+  return bpf_.host().nr_cpu_ids();
 }
 
 const HelperTable& LoadEnvironment::helpers() {

@@ -19,11 +19,14 @@ class LoadEnvironment final : public CheckEnvironment {
   LoadEnvironment(Bpf& bpf, UserMemory& memory, const uapi::ProgLoadAttr& attr)
       : bpf_(bpf), memory_(memory), attr_(attr) {}
 
-  /// Reads func_info and checks the records of line_info. Linux: check_btf_info.
-  Result<void> read_btf(Program& program, std::vector<FunctionInfo>& functions, UserLog& log);
+  /// Reads func_info and line_info. Linux: check_btf_info.
+  Result<void> read_btf(Program& program, std::vector<FunctionInfo>& functions,
+                        std::vector<LineInfo>& lines, UserLog& log);
   /// Binds the maps of fd_array where its length was given.
   Result<void> bind_fd_array(Program& program);
 
+  const btf::Btf& vmlinux() override;
+  u32 nr_cpu_ids() override;
   Result<MapRef> map_by_fd(s32 fd, std::string& log) override;
   Result<MapRef> map_by_index(u32 index, std::string& log) override;
   Result<KsymRef> ksym(u32 btf_id, s32 btf_fd, std::string& log) override;

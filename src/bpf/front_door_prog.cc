@@ -13,6 +13,8 @@
 #include "bpf/front_door.h"
 #include "bpf/impl.h"
 #include "bpf/verifier/prog_type.h"
+#include "bpf/verifier/resolve_only.h"
+#include "bpf/verifier/verifier.h"
 
 namespace uscx::bpf {
 
@@ -21,6 +23,8 @@ namespace {
 constexpr u32 kKnownFlags = uapi::kStrictAlignment | uapi::kAnyAlignment | uapi::kTestRndHi32 |
                             uapi::kTestStateFreq | uapi::kSleepable | uapi::kXdpHasFrags |
                             uapi::kXdpDevBoundOnly | uapi::kTestRegInvariants | uapi::kProgTokenFd;
+
+constexpr u32 kLogLevels = 7;  // BPF_LOG_LEVEL1 | BPF_LOG_LEVEL2 | BPF_LOG_STATS
 
 /// Attach types that PROG_LOAD takes for a type of program. Linux: bpf_prog_load_check_attach.
 bool attach_type_fits(u32 type, u32 attach) {
@@ -243,22 +247,29 @@ Result<void> FrontDoor::prog_check_and_resolve(Program& program, UserLog& log) {
   if (auto r = memory_.read(insns.data(), a.insns, insns.size() * sizeof(Insn)); !r) return r;
   LoadEnvironment env(bpf_, memory_, a);
   std::vector<FunctionInfo> functions;
-  if (auto r = env.read_btf(program, functions, log); !r) return r;
+  std::vector<LineInfo> lines;
+  if (auto r = env.read_btf(program, functions, lines, log); !r) return r;
   if (auto r = prog_check_target(program, log); !r) return r;
-  auto checked = check_program({insns, program, env, functions, uapi::kMaxInsns});
-  if (!checked) {
-    log.add(checked.error().log);
-    return fail(checked.error().errnum);
-  }
-  log.add(checked->log);
+  const verifier::VerifyInput input = {.insns = insns,
+                                       .program = program,
+                                       .env = env,
+                                       .functions = functions,
+                                       .lines = lines,
+                                       .log_level = a.log_level & kLogLevels,
+                                       .prog_flags = a.prog_flags};
+  verifier::VerifyResult checked =
+      bpf_.impl().verify_programs ? verifier::verify(input) : verifier::resolve_only(input);
+  log.add(checked.log);
+  if (checked.errnum) return fail(checked.errnum);
   StreamHash tag;
   tag.add_bytes(insns.data(), insns.size() * sizeof(Insn));
   const u64 hash = tag.value();
   std::memcpy(program.tag.data(), &hash, sizeof(hash));
-  program.insns = std::move(checked->insns);
-  program.subprogram_starts = std::move(checked->subprogram_starts);
-  program.maps = std::move(checked->maps);
-  program.kfuncs = std::move(checked->kfuncs);
+  program.insns = std::move(checked.program.insns);
+  program.subprogram_starts = std::move(checked.program.subprogram_starts);
+  program.maps = std::move(checked.program.maps);
+  program.kfuncs = std::move(checked.program.kfuncs);
+  program.proof = std::move(checked.proof);
   return env.bind_fd_array(program);
 }
 

@@ -115,6 +115,8 @@ struct Bpf::Impl {
   /// Let go when no program runs any more.
   std::vector<std::shared_ptr<void>> objects_after_grace;
 
+  /// Off only in tests of what the engines catch.
+  bool verify_programs = true;
   std::map<std::string, u64> unserved;
 
   /// The map whose address a program passed; null where it is none.

@@ -9,6 +9,10 @@
 
 #include "base/types.h"
 
+namespace uscx::bpf::verifier {
+struct Proof;
+}
+
 namespace uscx::bpf {
 
 struct BtfObject;
@@ -64,6 +68,9 @@ class Program {
   /// Set by StructOpsType::check_member: each subprogram has a stack of its own, so that only the
   /// single one is limited, not the chain. Linux: prog->aux->priv_stack_requested.
   mutable bool priv_stack_requested = false;
+
+  /// What the verifier proved of `insns`.
+  std::shared_ptr<const verifier::Proof> proof;
 
   /// The interpreter's form of `insns`, made at the first run.
   mutable std::shared_ptr<const DecodedProgram> decoded;

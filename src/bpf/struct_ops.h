@@ -3,6 +3,7 @@
 // (sched_ext registers sched_ext_ops); maps of type STRUCT_OPS hold one table each.
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -11,6 +12,10 @@
 
 #include "base/error.h"
 #include "base/types.h"
+
+namespace uscx::btf {
+class Btf;
+}
 
 namespace uscx::bpf {
 
@@ -34,6 +39,15 @@ class StructOpsType {
   /// PROG_LOAD of a program for member `index` called `member`: 0 or a positive errno (EINVAL for
   /// a sleepable program where the member may not sleep). Linux: check_member.
   virtual int check_member(std::string_view member, u32 index, const Program& prog) = 0;
+  /// May programs of this type write into kernel structs anywhere? Linux: btf_struct_access.
+  virtual bool has_check_write() const { return false; }
+  /// May `prog` store `size` bytes at `off` of struct `btf_id`? 0 or a positive errno, with a line
+  /// in `log` where Linux has one.
+  virtual int check_write(const btf::Btf&, u32 btf_id, u32 off, u32 size, const Program& prog,
+                          std::string& log) const {
+    (void)btf_id, (void)off, (void)size, (void)prog, (void)log;
+    return EACCES;
+  }
   /// MAP_UPDATE_ELEM gives a non-function member: returns 0 if copied as is is right, a positive
   /// errno to refuse. `table.data` has the value already. Linux: init_member.
   virtual int init_member(std::string_view member, u32 index, StructOpsTable& table) = 0;

@@ -3,6 +3,7 @@
 // an environment without maps.
 #pragma once
 
+#include <cstring>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 
 #include "bpf/checker.h"
 #include "bpf/exec/exec.h"
+#include "btf/btf.h"
 
 namespace uscx::bpf::test {
 
@@ -41,6 +43,18 @@ class RecordingHost final : public Host {
 /// What a test says exists: maps by fd, kfuncs by BTF id.
 class TestEnvironment : public CheckEnvironment {
  public:
+  /// One INT, "int".
+  const btf::Btf& vmlinux() override {
+    static const btf::Btf types = [] {
+      constexpr u32 kWords[] = {0x0001'eb9f, 24, 0, 16, 16, 5, 1, 1u << 24, 4, 1u << 24 | 32};
+      std::vector<std::byte> bytes(sizeof(kWords) + 5);
+      std::memcpy(bytes.data(), kWords, sizeof(kWords));
+      std::memcpy(bytes.data() + sizeof(kWords), "\0int", 5);
+      return *btf::Btf::parse(bytes);
+    }();
+    return types;
+  }
+  u32 nr_cpu_ids() override { return 1; }
   Result<MapRef> map_by_fd(s32 fd, std::string& log) override {
     auto it = maps.find(fd);
     if (it != maps.end()) return it->second;

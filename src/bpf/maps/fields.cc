@@ -25,7 +25,7 @@ struct NamedField {
 };
 constexpr std::array kNamedFields = {
     NamedField{"bpf_spin_lock", FieldKind::kSpinLock, 4, 4, true},
-    NamedField{"bpf_res_spin_lock", FieldKind::kResSpinLock, 8, 4, true},
+    NamedField{"bpf_res_spin_lock", FieldKind::kResSpinLock, 4, 4, true},
     NamedField{"bpf_timer", FieldKind::kTimer, 16, 8, true},
     NamedField{"bpf_wq", FieldKind::kWorkqueue, 16, 8, true},
     NamedField{"bpf_task_work", FieldKind::kTaskWork, 8, 8, true},

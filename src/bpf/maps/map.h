@@ -96,6 +96,8 @@ class Map {
   /// which is in the window, and answers its address. Linux: map_key_from_value.
   virtual u64 key_of_value(u64 value, u32* index);
 
+  /// The map whose kind the values of a map of maps are; null for others. Linux: inner_map_meta.
+  virtual const Map* inner_map() const { return nullptr; }
   /// Window address of element 0 for ld_imm64 of a map value; 0 where the type has none.
   virtual u64 direct_address() const { return 0; }
   /// The memfd user space maps, or -1.

@@ -16,8 +16,10 @@ namespace {
 /// Inner maps by key, in the order of the keys' bytes.
 class MapOfMaps final : public Map {
  public:
-  using Map::Map;
+  MapOfMaps(Bpf& bpf, MapSpec spec)
+      : Map(bpf, std::move(spec)), template_(make_unserved_map(bpf, *spec_.inner)) {}
 
+  const Map* inner_map() const override { return template_.get(); }
   const MapSpec* inner_spec() const override { return spec_.inner.get(); }
 
   u64 lookup(const std::byte* key) override {
@@ -101,6 +103,7 @@ class MapOfMaps final : public Map {
   }
 
   std::map<Key, std::shared_ptr<Map>> maps_;
+  std::shared_ptr<Map> template_;
 };
 
 }  // namespace

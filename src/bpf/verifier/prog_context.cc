@@ -386,7 +386,7 @@ bool netfilter(const Access& a) {
   if (!a.aligned_within(sizeof(NfCtx)) || a.write) return false;
   const bool is_skb = a.in(FIELD(NfCtx, skb));
   a.out.btf_type = is_skb ? "sk_buff" : "nf_hook_state";
-  return a.gives(kPtrToBtfId | kTrusted, 8) || !is_skb;
+  return a.gives(kPtrToBtfId | kTrusted, 8);
 }
 
 bool kprobe(const Access& a) {

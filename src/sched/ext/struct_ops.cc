@@ -27,6 +27,25 @@ class ScxOpsType final : public bpf::StructOpsType {
     return 0;
   }
 
+  bool has_check_write() const override { return true; }
+
+  /// Programs set a task's slice, vtime and disallow; of the cid form only the last, as kfuncs do
+  /// the rest. Linux: bpf_scx_btf_struct_access.
+  int check_write(const btf::Btf& btf, u32 btf_id, u32 off, u32 size, const bpf::Program&,
+                  std::string&) const override {
+    if (btf.name(btf_id) != "task_struct") return EACCES;
+    static constexpr std::string_view kFields[] = {"scx.disallow", "scx.slice", "scx.dsq_vtime"};
+    for (std::string_view path : kFields) {
+      if (cid_form_ && path != kFields[0]) break;
+      const auto field = btf.find_member_path(btf_id, path);
+      if (!field) continue;
+      if (off >= field->byte_offset() && off + size <= field->byte_offset() + field->size) {
+        return 0;
+      }
+    }
+    return EACCES;
+  }
+
   /// Members that are data: refused where out of range. Linux: bpf_scx_init_member.
   int init_member(std::string_view member, u32, bpf::StructOpsTable& table) override {
     const auto value = number(table, member);

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "abi/abi.h"
+#include "bpf/impl.h"
 #include "btf/btf.h"
 #include "btf/builder.h"
 #include "support/bpf_user.h"
@@ -15,6 +16,9 @@ namespace {
 
 class Helpers : public testing::Test {
  protected:
+  // Many programs here do what the verifier would not let them: the engine must catch it.
+  Helpers() { kernel.bpf->impl().verify_programs = false; }
+
   ToyKernel kernel;
   BpfUser user{kernel};
   u32 zero = 0;

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the engines get of a program that is safe: its instructions with everything resolved, and
+// what was proven of each.
+#include <algorithm>
+#include <set>
+
+#include "bpf/exec/exec.h"
+#include "bpf/verifier/internal.h"
+
+namespace uscx::bpf::verifier {
+
+namespace {
+
+Memory memory_of(RegType type) {
+  if (type == kNotInit) return Memory::kUnproven;
+  if (may_fault_on_deref(type)) return Memory::kMayFault;
+  switch (base_type(type)) {
+    case kPtrToStack:
+      return Memory::kStack;
+    case kPtrToMapValue:
+      return Memory::kMapValue;
+    case kPtrToCtx:
+      return Memory::kContext;
+    case kPtrToArena:
+      return Memory::kArena;
+    default:
+      return Memory::kInBounds;
+  }
+}
+
+std::shared_ptr<const Proof> proof_of(const Verifier& v) {
+  auto proof = std::make_shared<Proof>();
+  proof->insns.resize(v.len());
+  for (u32 i = 0; i < v.len(); ++i) {
+    InsnProof& p = proof->insns[i];
+    p.reached = v.aux[i].seen;
+    const u8 cls = isa::class_of(v.insns[i]);
+    if (p.reached && (cls == isa::kLdx || cls == isa::kStx || cls == isa::kSt)) {
+      p.memory = memory_of(v.aux[i].ptr_type);
+    }
+    p.arena_alu = v.aux[i].needs_zext;
+  }
+  proof->stack_depth = v.max_stack_depth;
+  proof->uses_arena = v.arena != nullptr;
+  return proof;
+}
+
+/// A helper that we know by name alone.
+bool helper_is_served(const Verifier& v, u32 id) {
+  const Helper* helper = v.in.env.helpers().find(id);
+  return helper && helper->fn;
+}
+
+}  // namespace
+
+int finish_program(Verifier& v, VerifyResult& result) {
+  CheckedProgram& out = result.program;
+  std::set<std::string> unserved;
+  std::map<const Kfunc*, u32> indexes;
+  for (u32 i = 0; i < v.len(); ++i) {
+    Insn& insn = v.insns[i];
+    if (!v.aux[i].seen) {
+      insn = isa::kTrap;
+      continue;
+    }
+    if (is_ld_imm64(insn)) {
+      if (insn.src == isa::kPseudoFunc) {
+        const u64 value = encode_callback(i + static_cast<u32>(insn.imm) + 1);
+        insn.imm = static_cast<s32>(value);
+        v.insns[i + 1].imm = static_cast<s32>(value >> 32);
+      }
+      insn.src = 0;
+      ++i;
+    } else if (is_helper_call(insn)) {
+      const u32 id = static_cast<u32>(insn.imm);
+      if (helper_is_served(v, id)) continue;
+      unserved.emplace(helper_name(id));
+      insn = isa::kTrap;
+    } else if (is_kfunc_call(insn)) {
+      if (!insn.imm) {
+        return v.refuse(EINVAL, "invalid kernel function call not eliminated in verifier pass\n");
+      }
+      const KfuncDesc* desc = v.find_kfunc(insn);
+      if (!desc->kfunc || !desc->kfunc->fn) {
+        unserved.emplace("kfunc " + desc->name);
+        insn = isa::kTrap;
+        continue;
+      }
+      const auto [it, fresh] = indexes.emplace(desc->kfunc, static_cast<u32>(out.kfuncs.size()));
+      if (fresh) out.kfuncs.push_back(desc->kfunc);
+      insn.imm = static_cast<s32>(it->second);
+      insn.off = 0;
+    } else if (insn.code == isa::kGotox) {
+      unserved.emplace("instruction gotox");
+    }
+  }
+  for (const std::string& name : unserved) v.in.env.count_unserved(name);
+  result.proof = proof_of(v);
+  for (u32 s = 0; s < v.subprog_cnt; ++s) out.subprogram_starts.push_back(v.subprogs[s].start);
+  for (const MapRef& ref : v.used_maps) out.maps.push_back(ref.map);
+  out.insns = v.insns;
+  out.stack_depth = v.max_stack_depth;
+  return 0;
+}
+
+}  // namespace uscx::bpf::verifier
