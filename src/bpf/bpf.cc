@@ -6,15 +6,17 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "bpf/dynptr.h"
 #include "bpf/format.h"
 #include "bpf/front_door.h"
+#include "bpf/generic_kfuncs.h"
 #include "bpf/impl.h"
 #include "bpf/unserved_struct_ops.h"
 #include "btf/split.h"
 
 namespace uscx::bpf {
 
-Bpf::Impl::Impl(Bpf& owner) : bpf(owner), timers(owner), ksyms(owner.window()) {
+Bpf::Impl::Impl(Bpf& owner) : bpf(owner), objects(owner), timers(owner), ksyms(owner.window()) {
   add_helpers(helpers);
   interpreter =
       std::make_unique<Interpreter>(ExecEnvironment{&owner, owner.host(), owner.window(), helpers});
@@ -25,6 +27,7 @@ Bpf::Impl::~Impl() {
 }
 
 void Bpf::Impl::release_kptr(std::string_view type_name, u64 object) {
+  if (objects.drop(object)) return;
   auto it = kptr_destructors.find(type_name);
   if (it != kptr_destructors.end()) it->second(object);
 }
@@ -62,6 +65,9 @@ Bpf::Bpf(Host& host, AddressWindow& window, btf::KernelVersion version,
   impl_->vmlinux->id = impl_->btfs.add(impl_->vmlinux);
   add_generic_kfuncs(*this);
   add_cpumask_kfuncs(*this);
+  add_object_kfuncs(*this);
+  add_dynptr_kfuncs(*this);
+  add_lock_kfuncs(*this);
   register_unserved_struct_ops(*this);
 }
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "bpf/dynptr.h"
 #include "bpf/impl.h"
+#include "bpf/maps/ringbuf.h"
 #include "bpf/uapi.h"
 
 namespace uscx::bpf {
@@ -14,6 +16,8 @@ void add_helpers(HelperTable& table) {
   add_task_helpers(table);
   add_timer_helpers(table);
   add_text_helpers(table);
+  add_dynptr_helpers(table);
+  add_ringbuf_helpers(table);
 }
 
 /// Helpers we know by name so that a refusal can say which. All ids of Linux 7.3 that the programs
@@ -40,11 +44,6 @@ void add_unserved_helpers(HelperTable& table) {
       Known{17, "bpf_get_cgroup_classid"},
       Known{126, "bpf_seq_printf"},
       Known{127, "bpf_seq_write"},
-      Known{130, "bpf_ringbuf_output"},
-      Known{131, "bpf_ringbuf_reserve"},
-      Known{132, "bpf_ringbuf_submit"},
-      Known{133, "bpf_ringbuf_discard"},
-      Known{134, "bpf_ringbuf_query"},
       Known{141, "bpf_get_task_stack"},
       Known{149, "bpf_snprintf_btf"},
       Known{166, "bpf_sys_bpf"},
@@ -58,14 +57,6 @@ void add_unserved_helpers(HelperTable& table) {
       Known{183, "bpf_get_func_arg"},
       Known{184, "bpf_get_func_ret"},
       Known{185, "bpf_get_func_arg_cnt"},
-      Known{197, "bpf_dynptr_from_mem"},
-      Known{198, "bpf_ringbuf_reserve_dynptr"},
-      Known{199, "bpf_ringbuf_submit_dynptr"},
-      Known{200, "bpf_ringbuf_discard_dynptr"},
-      Known{201, "bpf_dynptr_read"},
-      Known{202, "bpf_dynptr_write"},
-      Known{203, "bpf_dynptr_data"},
-      Known{209, "bpf_user_ringbuf_drain"},
   };
   for (const Known& known : kKnown) {
     Helper helper;

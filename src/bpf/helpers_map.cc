@@ -165,16 +165,22 @@ u64 kptr_xchg(HelperCall& call) {
   return old;
 }
 
+/// `cpu`'s part of the per-CPU variable or object in R1; 0 where it is neither.
+u64 percpu_address(HelperCall& call, u32 cpu) {
+  const u64 object = call.bpf.impl().objects.on_cpu(call.args[0], cpu);
+  return object ? object : call.bpf.impl().ksyms.resolve(call.args[0], cpu);
+}
+
 u64 per_cpu_ptr(HelperCall& call) {
   const auto cpu = static_cast<u32>(call.args[1]);
   if (cpu >= call.bpf.host().nr_cpu_ids()) return 0;
-  const u64 address = call.bpf.impl().ksyms.resolve(call.args[0], cpu);
+  const u64 address = percpu_address(call, cpu);
   if (!address) call.fault("argument 1 is not a per-CPU variable");
   return address;
 }
 
 u64 this_cpu_ptr(HelperCall& call) {
-  const u64 address = call.bpf.impl().ksyms.resolve(call.args[0], call.bpf.host().this_cpu());
+  const u64 address = percpu_address(call, call.bpf.host().this_cpu());
   if (!address) call.fault("argument 1 is not a per-CPU variable");
   return address;
 }

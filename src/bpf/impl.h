@@ -17,6 +17,7 @@
 #include "bpf/ksym.h"
 #include "bpf/link.h"
 #include "bpf/maps/map.h"
+#include "bpf/objects.h"
 #include "bpf/spin_locks.h"
 #include "bpf/struct_ops_map.h"
 #include "bpf/timer.h"
@@ -94,6 +95,7 @@ struct Bpf::Impl {
   // Before the objects, which leave these when they go.
   std::unordered_map<u64, Map*> map_objects;  // by the address programs see; looked up only
   std::map<std::string, std::function<void(u64)>, std::less<>> kptr_destructors;
+  AllocatedObjects objects;
   TimerTable timers;
   SpinLocks spin_locks;
   KsymTable ksyms;
@@ -154,5 +156,6 @@ bool helper_allowed(const Program& program, const Helper& helper);
 /// Kfuncs that have nothing to do with scheduling.
 void add_generic_kfuncs(Bpf& bpf);
 void add_cpumask_kfuncs(Bpf& bpf);
+void add_object_kfuncs(Bpf& bpf);
 
 }  // namespace uscx::bpf

@@ -89,6 +89,12 @@ class BpfUser {
     a.prog_load.log_level = 1;
     a.prog_load.log_buf = reinterpret_cast<u64>(text.data());
     a.prog_load.log_size = static_cast<u32>(text.size());
+    if (!functions.empty()) {
+      a.prog_load.prog_btf_fd = static_cast<u32>(prog_btf);
+      a.prog_load.func_info = reinterpret_cast<u64>(functions.data());
+      a.prog_load.func_info_cnt = static_cast<u32>(functions.size());
+      a.prog_load.func_info_rec_size = sizeof(uapi::FuncInfo);
+    }
     const long fd = call(uapi::kProgLoad, a);
     log = text.data();
     return fd;
@@ -112,6 +118,9 @@ class BpfUser {
   }
 
   std::string log;
+  /// Given to the next loads: BTF, and which function of it starts at which instruction.
+  long prog_btf = 0;
+  std::vector<uapi::FuncInfo> functions = {};
 
  private:
   ToyKernel& kernel_;

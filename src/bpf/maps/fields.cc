@@ -32,12 +32,14 @@ constexpr std::array kNamedFields = {
     NamedField{"bpf_list_head", FieldKind::kListHead, 16, 8, false},
     NamedField{"bpf_rb_root", FieldKind::kRbRoot, 16, 8, false},
     NamedField{"bpf_refcount", FieldKind::kRefcount, 4, 4, true},
+    NamedField{"bpf_list_node", FieldKind::kListNode, 24, 8, false},
+    NamedField{"bpf_rb_node", FieldKind::kRbNode, 32, 8, false},
 };
 
 /// Walks a value type. Linux: btf_find_field.
 class Search {
  public:
-  explicit Search(const btf::Btf& btf) : btf_(btf) {}
+  Search(const btf::Btf& btf, FieldsOf of) : btf_(btf), of_(of) {}
 
   Result<void> visit(u32 type_id, u32 offset, u32 depth) {
     const u32 id = btf_.resolve(type_id);
@@ -76,6 +78,8 @@ class Search {
   Result<void> visit_struct(u32 id, const btf::Type& type, u32 offset, u32 depth) {
     for (const NamedField& named : kNamedFields) {
       if (type.name != named.name) continue;
+      const bool node = named.kind == FieldKind::kListNode || named.kind == FieldKind::kRbNode;
+      if (node && of_ == FieldsOf::kMapValue) return {};
       if (offset % named.align) return fail(EINVAL);
       if (named.unique && record.has(named.kind)) return fail(E2BIG);
       return add({named.kind, offset, named.size, {}});
@@ -114,6 +118,7 @@ class Search {
   }
 
   const btf::Btf& btf_;
+  FieldsOf of_;
 };
 
 bool one_of(u32 type, std::initializer_list<u32> types) {
@@ -143,14 +148,17 @@ bool kind_fits(FieldKind kind, u32 type) {
     case FieldKind::kListHead:
     case FieldKind::kRbRoot:
       return one_of(type, {kMapHash, kMapLruHash, kMapArray});
+    case FieldKind::kListNode:
+    case FieldKind::kRbNode:
+      return false;
   }
   return false;
 }
 
 }  // namespace
 
-Result<FieldRecord> parse_fields(const btf::Btf& btf, u32 type_id, u32 value_size) {
-  Search search(btf);
+Result<FieldRecord> parse_fields(const btf::Btf& btf, u32 type_id, u32 value_size, FieldsOf of) {
+  Search search(btf, of);
   if (auto r = search.visit(type_id, 0, 0); !r) return std::unexpected(r.error());
   auto& fields = search.record.fields;
   std::sort(fields.begin(), fields.end(),

@@ -28,6 +28,8 @@ enum class FieldKind : u8 {
   kListHead,
   kRbRoot,
   kRefcount,
+  kListNode,  // of local types only
+  kRbNode,
 };
 
 struct Field {
@@ -47,9 +49,13 @@ struct FieldRecord {
   }
 };
 
+/// Whose fields: a map's value or an object of bpf_obj_new, which alone may have nodes.
+enum class FieldsOf : u8 { kMapValue, kLocalType };
+
 /// The special fields of type `type_id` of `btf`, of `value_size` bytes. EINVAL, EEXIST or E2BIG
 /// for what Linux refuses. Linux: btf_parse_fields.
-Result<FieldRecord> parse_fields(const btf::Btf& btf, u32 type_id, u32 value_size);
+Result<FieldRecord> parse_fields(const btf::Btf& btf, u32 type_id, u32 value_size,
+                                 FieldsOf of = FieldsOf::kMapValue);
 /// May a map of this type have these fields? 0 or a positive errno. Linux: map_check_btf.
 int check_fields(const FieldRecord& record, u32 map_type, u32 map_flags);
 

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "bpf/bpf.h"
 #include "bpf/impl.h"
+#include "bpf/maps/ringbuf.h"
 
 namespace uscx::bpf {
 
@@ -54,27 +55,7 @@ void Map::init_value(std::byte* to, const std::byte* from) const {
 }
 
 void Map::free_fields(u64 value) const {
-  for (const Field& field : spec_.fields.fields) {
-    const u64 address = value + field.offset;
-    switch (field.kind) {
-      case FieldKind::kTimer:
-        bpf_.impl().timers.forget(address);
-        break;
-      case FieldKind::kKptrRef:
-      case FieldKind::kKptrPercpu: {
-        auto* slot = reinterpret_cast<u64*>(address);
-        const u64 object = *slot;
-        *slot = 0;
-        if (object) bpf_.impl().release_kptr(field.type_name, object);
-        break;
-      }
-      case FieldKind::kKptrUnref:
-        *reinterpret_cast<u64*>(address) = 0;
-        break;
-      default:
-        break;
-    }
-  }
+  bpf::free_fields(bpf_, spec_.fields, value);
 }
 
 u64 Map::lookup(const std::byte*) {
@@ -153,6 +134,9 @@ Result<std::shared_ptr<Map>> make_map(Bpf& bpf, MapSpec spec) {
     case uapi::kMapTaskStorage:
     case uapi::kMapCgrpStorage:
       return make_local_storage_map(bpf, std::move(spec));
+    case uapi::kMapRingbuf:
+    case uapi::kMapUserRingbuf:
+      return make_ringbuf_map(bpf, std::move(spec));
     case uapi::kMapArrayOfMaps:
     case uapi::kMapHashOfMaps:
       return make_map_of_maps(bpf, std::move(spec));

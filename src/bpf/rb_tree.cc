@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "sched/ext/rb_tree.h"
+#include "bpf/rb_tree.h"
 
 #include "base/assert.h"
 
-namespace uscx::sched::ext::rb {
+namespace uscx::bpf::rb {
 namespace {
 
 constexpr unsigned long kBlack = 1;  // in the low bit of the parent word; red is 0
@@ -151,6 +151,21 @@ void erase(Root& root, Node& node) {
   clear(node);
 }
 
+Node* next(const Node& node) {
+  const Node* n = &node;
+  if (n->rb_right != nullptr) {
+    Node* p = n->rb_right;
+    while (p->rb_left != nullptr) p = p->rb_left;
+    return p;
+  }
+  Node* p = parent_of(n);
+  while (p != nullptr && n == p->rb_right) {
+    n = p;
+    p = parent_of(p);
+  }
+  return p;
+}
+
 Node* prev(const Node& node) {
   const Node* n = &node;
   if (n->rb_left != nullptr) {
@@ -166,4 +181,4 @@ Node* prev(const Node& node) {
   return p;
 }
 
-}  // namespace uscx::sched::ext::rb
+}  // namespace uscx::bpf::rb
