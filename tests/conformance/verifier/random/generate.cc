@@ -272,7 +272,7 @@ class Generator {
     const auto before = regs_;
     block(1 + random_.below(4), depth + 1);
     if (!mistake()) emit(kAlu64 | kAdd | kImm, 9, 0, 0, 1);
-    const u32 limit = random_.percent(90) ? 1 + random_.below(12) : 400;
+    const u32 limit = random_.percent(95) ? 1 + random_.below(8) : 40;
     emit(kJmp | 0xa0 | kImm, 9, 0, static_cast<s32>(top) - static_cast<s32>(here()) - 1,
          static_cast<s32>(limit));
     reserved_ &= ~(1u << 9);
@@ -648,7 +648,7 @@ std::string refusal_template(std::string_view log) {
     log.remove_prefix(std::min(eol + 1, log.size()));
     if (line.starts_with("Verification failed: ")) break;  // the diagnosis comes after the reason
     const bool other = line.starts_with("processed ") || line.starts_with("verification time ") ||
-                       line.starts_with("stack depth ");
+                       line.starts_with("stack depth ") || line.find(" insns_self ") != line.npos;
     if (!line.empty() && !other) told = line;
   }
   std::string out;
