@@ -272,7 +272,7 @@ class Generator {
     const auto before = regs_;
     block(1 + random_.below(4), depth + 1);
     if (!mistake()) emit(kAlu64 | kAdd | kImm, 9, 0, 0, 1);
-    const u32 limit = random_.percent(95) ? 1 + random_.below(8) : 40;
+    const u32 limit = random_.percent(90) ? 1 + random_.below(12) : 400;
     emit(kJmp | 0xa0 | kImm, 9, 0, static_cast<s32>(top) - static_cast<s32>(here()) - 1,
          static_cast<s32>(limit));
     reserved_ &= ~(1u << 9);
