@@ -90,6 +90,11 @@ build() {	# VERSION
 }
 
 with_lock "kernel-$version" build "$version"
-with_lock "kernel-$version" build_qmap "$version"
+for v in 7.2 7.3; do
+	[ -d "$USCX_CACHE/kernel/$v/src" ] || continue
+	with_lock "kernel-$v" build_qmap "$v"
+	mkdir -p "$dest/$v/bpf"
+	cp -a --update "$USCX_CACHE/kernel/$v/bpf/clang19" "$dest/$v/bpf/"
+done
 mkdir -p "$dest/$version/bpf"
 cp -a --update "$USCX_CACHE/kernel/$version/bpf/." "$dest/$version/bpf/"

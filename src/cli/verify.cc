@@ -164,7 +164,8 @@ std::string_view reason_in(std::string_view log) {
     log.remove_prefix(std::min(eol + 1, log.size()));
     if (line.starts_with("Verification failed: ")) break;  // the diagnosis, which comes after it
     const bool statistics = line.starts_with("processed ") || line.starts_with("stack depth ") ||
-                            line.starts_with("verification time ");
+                            line.starts_with("verification time ") ||
+                            line.find(" insns_self ") != line.npos;
     if (!line.empty() && !statistics) reason = line;
   }
   return reason;

@@ -93,7 +93,10 @@ std::string end_of(const std::string& log) {
     const auto eol = std::min(rest.find('\n'), rest.size());
     const std::string_view line = rest.substr(0, eol);
     rest.remove_prefix(std::min(eol + 1, rest.size()));
-    if (line.starts_with("verification time ") || line.starts_with("stack depth ")) continue;
+    const bool statistics = line.starts_with("verification time ") ||
+                            line.starts_with("stack depth ") ||
+                            line.find(" insns_self ") != line.npos;
+    if (statistics) continue;
     lines.push_back(line);
   }
   const std::size_t skipped = lines.size() > kLogEnd ? lines.size() - kLogEnd : 0;

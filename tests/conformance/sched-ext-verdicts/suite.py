@@ -10,7 +10,8 @@ import csv
 import subprocess
 
 GROUPS = {"tools-7.2": "7.2", "self-7.2": "7.2/selftests", "tools-7.3": "7.3",
-          "self-7.3": "7.3/selftests", "clang19-7.3": "7.3/bpf/clang19", "crates": "scx-crates"}
+          "self-7.3": "7.3/selftests", "clang19-7.2": "7.2/bpf/clang19",
+          "clang19-7.3": "7.3/bpf/clang19", "crates": "scx-crates"}
 KERNELS = ("7.2", "7.3")
 
 
@@ -46,6 +47,8 @@ def cases(context):
     found = []
     for kernel in KERNELS:
         data = context.directory / f"{kernel}.tsv"
+        if not data.exists():
+            continue
         for group, wanted in read_verdicts(data).items():
             place = context.kernels / GROUPS[group]
             names = sorted({name for name, _ in wanted})

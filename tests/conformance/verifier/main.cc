@@ -3,8 +3,8 @@
 // what their annotations expect. One line a program:
 //   FILE <tab> PROGRAM <tab> EXPECTED <tab> VERDICT MESSAGES RETVAL XLATED <tab> NOTE
 // EXPECTED is success, failure, or "left-out" with the reason as the note; the four words are
-// agrees, differs or - (not asked for). Programs without annotations, schedulers say, are loaded one
-// by one, and their note is "load=ERRNO last line of the log".
+// agrees, differs or - (not asked for). Programs without annotations, schedulers say, are loaded
+// one by one, and their note is "load=ERRNO last line of the log".
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -50,6 +50,7 @@ class Checker final : public Worker {
       : options_(options),
         items_(items),
         host_(btf::parse_version(options.kernel).value(), vmlinux) {
+    if (!vmlinux.empty()) register_kernel_struct_ops(host_.kernel().bpf());
     if (module) register_testmod(host_.kernel().bpf(), *module).value();
   }
 

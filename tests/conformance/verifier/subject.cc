@@ -48,7 +48,8 @@ std::string last_line(std::string_view log) {
     const std::string_view line = log.substr(0, eol);
     if (line.starts_with("Verification failed: ")) break;  // the diagnosis comes after it
     if (!line.empty() && !line.starts_with("processed ") &&
-        !line.starts_with("verification time") && !line.starts_with("stack depth")) {
+        !line.starts_with("verification time") && !line.starts_with("stack depth") &&
+        line.find(" insns_self ") == line.npos) {
       told = line;
     }
     log.remove_prefix(std::min(eol + 1, log.size()));

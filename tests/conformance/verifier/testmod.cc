@@ -136,6 +136,7 @@ class Ops final : public bpf::StructOpsType {
     // No CFI stub: what the kernel calls unsupported.
     if (member == "unsupported_ops" || member.starts_with("tramp_")) return kNotSupported;
     if (name_ == "bpf_testmod_ops3" && member == "test_1") prog.priv_stack_requested = true;
+    if (name_ == "bpf_dummy_ops" && member != "test_sleepable" && prog.sleepable) return EINVAL;
     return 0;
   }
   int init_member(std::string_view, u32, bpf::StructOpsTable&) override { return 0; }
@@ -155,6 +156,15 @@ bool Testmod::implicit(std::string_view name) const {
     if (kfunc.name == name) return has_flag(kfunc.flags, "KF_IMPLICIT_ARGS");
   }
   return false;
+}
+
+void register_kernel_struct_ops(bpf::Bpf& bpf) {
+  for (const char* name : {"bpf_dummy_ops", "tcp_congestion_ops", "Qdisc_ops"}) {
+    const auto& known = bpf.struct_ops_types();
+    const bool there = std::any_of(known.begin(), known.end(),
+                                   [&](const auto& type) { return type->name() == name; });
+    if (!there) bpf.register_struct_ops(std::make_unique<Ops>(name));
+  }
 }
 
 OrError<void> register_testmod(bpf::Bpf& bpf, const Testmod& module) {

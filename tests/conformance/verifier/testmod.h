@@ -27,7 +27,10 @@ struct Testmod {
 /// Reads what tools/kernel-testmod.py made: `directory`/bpf_testmod.o and bpf_testmod.tsv.
 OrError<Testmod> load_testmod(const std::string& directory, std::span<const std::byte> vmlinux);
 
-/// Makes it known to a kernel.
+/// Registers vmlinux's struct_ops types that only have to be verified here.
+void register_kernel_struct_ops(bpf::Bpf& bpf);
+
+/// Makes the module known to a kernel.
 OrError<void> register_testmod(bpf::Bpf& bpf, const Testmod& module);
 
 }  // namespace uscx::conformance

@@ -648,7 +648,7 @@ std::string refusal_template(std::string_view log) {
     log.remove_prefix(std::min(eol + 1, log.size()));
     if (line.starts_with("Verification failed: ")) break;  // the diagnosis comes after the reason
     const bool other = line.starts_with("processed ") || line.starts_with("verification time ") ||
-                       line.starts_with("stack depth ");
+                       line.starts_with("stack depth ") || line.find(" insns_self ") != line.npos;
     if (!line.empty() && !other) told = line;
   }
   std::string out;

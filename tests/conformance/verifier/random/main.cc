@@ -175,7 +175,8 @@ int compare(Options options) {
       ++asked;
       if ((errnum == 0) == (theirs.errnum == 0)) {
         ++agreed;
-        same_reason += errnum == theirs.errnum && (errnum == 0 || reason == theirs.reason);
+        same_reason += errnum == theirs.errnum &&
+                       (errnum == 0 || theirs.reason.empty() || reason == theirs.reason);
       } else {
         auto& [count, first] = differences[fmt::format(
             "Linux {}, here {}", theirs.errnum ? "refuses: " + theirs.reason : "accepts",

@@ -14,6 +14,8 @@ bool RecordedVerdict::for_memory_safety() const {
     if (category.starts_with(kind)) return true;
   }
   if (!category.empty()) return false;
+  constexpr int kEacces = 13;
+  if (reason.empty()) return errnum == kEacces;  // not recorded: taken for the worst
   for (const char* part : {"!read_ok", "invalid mem access", "invalid access to", "outside of the",
                            "min value is negative", "unbounded", "stack", "pointer", "Unreleased",
                            "misaligned", "invalid bpf_context access"}) {
