@@ -72,7 +72,7 @@ void fill(const Kernel& kernel, u64* to, u64 seen_at) {
   to[0] = kHeapNodes;
   for (u64 i = 1; i <= kHeapNodes; i++) {
     const u64 node = 512 + i * 2;
-    to[i] = seen_at + node * 8;
+    to[1 + i] = seen_at + node * 8;  // nodes[i]
     to[node] = i;
     to[node + 1] = 1000 + i * 37 % 101;
   }
