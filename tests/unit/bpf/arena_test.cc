@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "bpf/exec/exec.h"
 #include "bpf/maps/arena.h"
 #include "bpf/maps/range_tree.h"
 #include "support/bpf_user.h"
