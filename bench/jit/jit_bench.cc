@@ -96,7 +96,7 @@ int run(const std::string& directory) {
   test::RecordingHost host;
   HelperTable helpers;
   Bpf bpf(host, *window, btf::kDefaultVersion);
-  Engine engine({&bpf, host, *window, helpers, u64{1} << 40}, default_engine());
+  Engine engine({&bpf, host, *window, helpers, u64{1} << 40, true}, default_engine());
   MapSpec spec;
   spec.type = uapi::kMapArena;
   spec.max_entries = 16;

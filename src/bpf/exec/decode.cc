@@ -248,8 +248,8 @@ std::shared_ptr<DecodedProgram> decode_program(const Program& program, const Hel
   decoded->ops.reserve(count + 1);
   for (u32 i = 0; i < count; i++) {
     Insn insn = program.insns[i];
-    if (program.proof && program.proof->insns[i].arena_alu && class_of(insn) == kAlu64 &&
-        !(insn.code == (kAlu64 | kMov | kX) && insn.off)) {
+    if (program.proof && i < program.proof->insns.size() && program.proof->insns[i].arena_alu &&
+        class_of(insn) == kAlu64 && !(insn.code == (kAlu64 | kMov | kX) && insn.off)) {
       insn.code = static_cast<u8>((insn.code & ~0x07) | kAlu);  // Linux: aux->needs_zext
     }
     Op op = decode(program, helpers, decoded->arena, insn, i);

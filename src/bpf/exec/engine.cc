@@ -60,7 +60,7 @@ void Engine::prepare(const Program& program) {
 
 void Engine::Impl::prepare(const Program& program) {
   std::shared_ptr<DecodedProgram> decoded = decode_program(program, env.helpers);
-  if (kind == EngineKind::kJit) decoded->jit = jit->compile(program, *decoded);
+  if (kind == EngineKind::kJit) decoded->jit = jit->compile(program, *decoded, env.trust_proofs);
   program.decoded = std::move(decoded);
 }
 

@@ -49,6 +49,9 @@ struct ExecEnvironment {
   AddressWindow& window;
   const HelperTable& helpers;
   u64 max_run_insns = kMaxRunInsns;
+  /// Machine code leaves out checks of what the verifier proved. Off until the proofs have been
+  /// compared with the checking engine over all programs there are.
+  bool trust_proofs = false;
 };
 
 /// Runs programs that check_program accepted. Reentrant: runs nest (kfuncs run programs) and

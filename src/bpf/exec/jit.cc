@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "bpf/exec/jit_translator.h"
+#include "bpf/verifier/proof.h"
 
 namespace uscx::bpf {
 
@@ -16,10 +17,14 @@ bool jit_available() {
 namespace jit {
 
 Translator::Translator(const Program& program, const DecodedProgram& decoded, const Stubs& stubs,
-                       asmjit::CodeHolder& code)
+                       asmjit::CodeHolder& code, bool trust_proof)
     : program_(program), decoded_(decoded), stubs_(stubs), a_(&code) {
   has_bmi2_ = asmjit::CpuInfo::host().hasFeature(asmjit::CpuFeatures::X86::kBMI2);
   arena_ = decoded.arena;
+  if (trust_proof && program.proof) {
+    proof_ = program.proof.get();
+    USCX_ASSERT(proof_->insns.size() == program.insns.size());
+  }
   leader_.resize(decoded.ops.size());
   labels_.resize(decoded.ops.size());
   find_leaders();
@@ -277,11 +282,11 @@ class X86Jit final : public Jit {
     relocate(memory_->stubs, reinterpret_cast<u64>(memory_->add(code)));
   }
 
-  std::shared_ptr<const JitCode> compile(const Program& program,
-                                         const DecodedProgram& decoded) override {
+  std::shared_ptr<const JitCode> compile(const Program& program, const DecodedProgram& decoded,
+                                         bool trust_proof) override {
     asmjit::CodeHolder code;
     memory_->init(code);
-    Translator translator(program, decoded, memory_->stubs, code);
+    Translator translator(program, decoded, memory_->stubs, code, trust_proof);
     translator.translate();
     const void* at = memory_->add(code);
     return std::make_shared<Code>(memory_, at, code.codeSize(), translator.entries(code),

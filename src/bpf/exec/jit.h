@@ -37,8 +37,10 @@ class Jit {
   /// Null where the host is no x86-64.
   static std::unique_ptr<Jit> create();
   virtual ~Jit() = default;
+  /// `trust_proof`: leaves out the checks of accesses that Program::proof calls proven.
   virtual std::shared_ptr<const JitCode> compile(const Program& program,
-                                                 const DecodedProgram& decoded) = 0;
+                                                 const DecodedProgram& decoded,
+                                                 bool trust_proof) = 0;
 };
 
 }  // namespace uscx::bpf

@@ -13,8 +13,8 @@
 namespace uscx::bpf::jit {
 
 std::optional<x86::Mem> Translator::proven(u32 index, u8 base, s32 off, u32 bytes) const {
-  if (program_.proof) {
-    switch (program_.proof->insns[index].memory) {
+  if (proof_) {
+    switch (proof_->insns[index].memory) {
       case verifier::Memory::kStack:
       case verifier::Memory::kMapValue:
       case verifier::Memory::kContext:
@@ -156,8 +156,7 @@ void Translator::atomic(u32 index, const Op& op, u32 bytes) {
 }
 
 bool Translator::surely_arena(u32 index, u8 base, s32 off) const {
-  if (program_.proof && program_.proof->insns[index].memory == verifier::Memory::kArena)
-    return true;
+  if (proof_ && proof_->insns[index].memory == verifier::Memory::kArena) return true;
   constexpr s64 kGuard = ArenaMap::kGuard;
   const Known known = known_[base];
   return known.kind == Known::kArena && known.value >= -kGuard && known.value < kGuard &&

@@ -96,7 +96,7 @@ struct Known {
 class Translator {
  public:
   Translator(const Program& program, const DecodedProgram& decoded, const Stubs& stubs,
-             asmjit::CodeHolder& code);
+             asmjit::CodeHolder& code, bool trust_proof);
 
   void translate();
   /// Offset of the code of each instruction that begins a block; kNoEntry of the others.
@@ -164,6 +164,7 @@ class Translator {
   void later(std::function<void()> emit) { cold_.push_back(std::move(emit)); }
 
   const Program& program_;
+  const verifier::Proof* proof_ = nullptr;  // null: every access is checked
   const DecodedProgram& decoded_;
   const Stubs& stubs_;
   x86::Assembler a_;
