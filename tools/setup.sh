@@ -9,6 +9,8 @@ set -e -o pipefail
 build="g++ cmake ninja-build pkgconf clang-19 llvm-19 libelf-dev zlib1g-dev libfmt-dev
 	nlohmann-json3-dev libcli11-dev libgtest-dev libgmock-dev libprotozero-dev debian-archive-keyring
 	python3 xz-utils"
+# The JIT's assembler, where there is a JIT.
+[ "$(uname -m)" != x86_64 ] || build="$build libasmjit-dev"
 # What the kernel's own build of tools/sched_ext and bpftool wants.
 test="gcc libc6-dev libzstd-dev git zstd"
 bench="libbenchmark-dev"

@@ -11,15 +11,17 @@
 #include "bpf/front_door.h"
 #include "bpf/generic_kfuncs.h"
 #include "bpf/impl.h"
+#include "bpf/maps/arena.h"
 #include "bpf/unserved_struct_ops.h"
 #include "btf/split.h"
 
 namespace uscx::bpf {
 
-Bpf::Impl::Impl(Bpf& owner) : bpf(owner), objects(owner), timers(owner), ksyms(owner.window()) {
+Bpf::Impl::Impl(Bpf& owner, EngineKind kind)
+    : bpf(owner), objects(owner), timers(owner), ksyms(owner.window()) {
   add_helpers(helpers);
-  interpreter =
-      std::make_unique<Interpreter>(ExecEnvironment{&owner, owner.host(), owner.window(), helpers});
+  engine = std::make_unique<Engine>(ExecEnvironment{&owner, owner.host(), owner.window(), helpers},
+                                    kind);
 }
 
 Bpf::Impl::~Impl() {
@@ -56,9 +58,9 @@ void Bpf::Impl::leave_run() {
 }
 
 Bpf::Bpf(Host& host, AddressWindow& window, btf::KernelVersion version,
-         std::span<const std::byte> vmlinux)
+         std::span<const std::byte> vmlinux, EngineKind engine)
     : host_(host), window_(window), version_(version) {
-  impl_ = std::make_unique<Impl>(*this);
+  impl_ = std::make_unique<Impl>(*this, engine);
   auto parsed = btf::Btf::parse(vmlinux.empty() ? btf::builtin_btf(version) : vmlinux);
   USCX_ASSERT(parsed.has_value());
   impl_->vmlinux = std::make_shared<BtfObject>(BtfObject{0, "vmlinux", true, std::move(*parsed)});
@@ -120,6 +122,13 @@ long Bpf::syscall(u32 cmd, u64 attr_address, u32 size, UserMemory& memory, u64 c
   return FrontDoor(*this, memory).call(cmd, attr_address, size, common_address, common_size);
 }
 
+std::optional<Result<u64>> Bpf::map_user(int fd, u64 address, u64 length, bool fixed) {
+  auto map = impl_->fds.get<Map>(fd);
+  auto* arena = map ? dynamic_cast<ArenaMap*>(map->get()) : nullptr;
+  if (!arena) return std::nullopt;
+  return arena->map_user(address, length, fixed);
+}
+
 void Bpf::reap_closed_fds() {
   // What one object held may go with it: links hold maps, maps hold programs.
   for (auto gone = impl_->fds.reap(); !gone.empty(); gone = impl_->fds.reap()) {
@@ -133,7 +142,7 @@ void Bpf::reap_closed_fds() {
 }
 
 u64 Bpf::run(const Program& program, std::span<const u64> args) {
-  return impl_->in_run([&] { return impl_->interpreter->run(program, args); });
+  return impl_->in_run([&] { return impl_->engine->run(program, args); });
 }
 
 void Bpf::trace_hook(std::string_view name, std::span<const u64> args) {
@@ -186,7 +195,7 @@ void Bpf::count_unserved(std::string name) {
 }
 
 u64 Bpf::faults_to_zero() const {
-  return impl_->interpreter->faults_to_zero();
+  return impl_->engine->faults_to_zero();
 }
 
 }  // namespace uscx::bpf

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "bpf/exec/engine_kind.h"
 #include "bpf/host.h"
 #include "bpf/kfunc.h"
 #include "bpf/program.h"
@@ -38,7 +40,7 @@ class Bpf {
   /// `vmlinux` takes the place of the built-in BTF of `version`: another kernel's types, to verify
   /// programs against. Aborts where it is no BTF.
   Bpf(Host& host, AddressWindow& window, btf::KernelVersion version,
-      std::span<const std::byte> vmlinux = {});
+      std::span<const std::byte> vmlinux = {}, EngineKind engine = default_engine());
   ~Bpf();
 
   Host& host() { return host_; }
@@ -72,6 +74,9 @@ class Bpf {
   /// `common_*` are the fourth and fifth argument, which mean something with BPF_COMMON_ATTRS only.
   long syscall(u32 cmd, u64 attr_address, u32 size, UserMemory& memory, u64 common_address = 0,
                u32 common_size = 0);
+  /// mmap(2) of `fd`: where an arena's memory shall be mapped, or a positive errno. Nothing where
+  /// `fd` is no arena, which is not our affair. `fixed`: the caller insists on `address`.
+  std::optional<Result<u64>> map_user(int fd, u64 address, u64 length, bool fixed);
   /// The caller closes file descriptors with close(2); the kernel notices at its next look. Runs
   /// what the last close of a link or of a struct_ops map must do (may sleep): call it from a fiber
   /// after destroying links and before reading results, and regularly.

@@ -7,6 +7,7 @@
 
 #include "bpf/bpf.h"
 #include "bpf/impl.h"
+#include "bpf/maps/arena.h"
 #include "bpf/verifier/kfunc_proto.h"
 
 namespace uscx::bpf {
@@ -23,6 +24,10 @@ MapRef ref_to(const std::shared_ptr<Map>& map) {
   ref.value_size = map->spec().value_size;
   ref.max_entries = map->spec().max_entries;
   ref.value_address = map->direct_address();
+  if (const auto* arena = dynamic_cast<const ArenaMap*>(map.get())) {
+    const u64 bytes = arena->user_vm_end() - arena->user_vm_start();
+    ref.value_size = static_cast<u32>(std::min<u64>(bytes, ~u32{0}));
+  }
   if (map->frozen && (map->spec().flags & uapi::kRdonlyProg) && ref.value_address) {
     ref.constant = {reinterpret_cast<const std::byte*>(ref.value_address),
                     std::size_t{map->value_stride()} * map->spec().max_entries};

@@ -7,6 +7,7 @@
 // (an unresolved weak symbol is 0) and loads from frozen maps, and flow through static subprograms.
 //
 // Linux explores path by path and so knows more; what we do not know we let the interpreter check.
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "bpf/checker_internal.h"
 #include "bpf/exec/arith.h"
 #include "bpf/exec/exec.h"
+#include "bpf/maps/map.h"
 
 namespace uscx::bpf::check {
 
@@ -284,7 +286,8 @@ class Flow {
       return c.refuse(EINVAL, "invalid shift {}", insn.imm);
     }
     if (insn.code == (kAlu64 | kMov | kX) && insn.off == kAddrSpaceCast) {
-      c.input.env.count_unserved("instruction addr_space_cast");
+      auto is_arena = [](const auto& map) { return map->spec().type == uapi::kMapArena; };
+      if (std::ranges::any_of(c.result.maps, is_arena)) return set(insn.dst, kUnknownValue);
       return c.refuse(EINVAL,
                       "addr_space_cast insn can only be used in a program that has an associated "
                       "arena");

@@ -124,9 +124,6 @@ Result<long> FrontDoor::map_create() {
     if (a.map_flags & uapi::kMapTokenFd) return fail(EBADF);
     const bool struct_ops = spec->type == uapi::kMapStructOps;
     const int err = struct_ops ? check_struct_ops_spec(*spec) : check_map_spec(*spec, numa);
-    if (err == EINVAL && spec->type == uapi::kMapArena) {
-      return unserved("MAP_CREATE of type ARENA", EINVAL);
-    }
     if (err) return fail(err);
     if (auto r = map_inner(*spec); !r) return std::unexpected(r.error());
     if (a.map_ifindex || a.excl_prog_hash) {

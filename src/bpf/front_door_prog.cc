@@ -320,7 +320,7 @@ Result<long> FrontDoor::prog_test_run() {
     }
   }
   const auto result = static_cast<u32>(impl.in_run([&] {
-    return impl.interpreter->run_with_context(**program, reinterpret_cast<u64>(context));
+    return impl.engine->run_with_context(**program, reinterpret_cast<u64>(context));
   }));
   Result<void> done = put_attr(offsetof(uapi::TestRunAttr, retval), result);
   if (context) {

@@ -52,6 +52,11 @@ u64 nothing(KfuncCall&) {
   return 0;
 }
 
+u64 throw_exception(KfuncCall& call) {
+  call.throw_exception(call.args[0]);
+  return 0;
+}
+
 u64 same_pointer(KfuncCall& call) {
   return call.args[0];
 }
@@ -66,6 +71,8 @@ void add_generic_kfuncs(Bpf& bpf) {
   add("bpf_iter_num_new", kKfIterNew, iter_num_new);
   add("bpf_iter_num_next", kKfIterNext | kKfRetNull, iter_num_next);
   add("bpf_iter_num_destroy", kKfIterDestroy, iter_num_destroy);
+  add("bpf_throw", 0, throw_exception);
+  add_arena_kfuncs(bpf);
   add("bpf_rcu_read_lock", 0, nothing);
   add("bpf_rcu_read_unlock", 0, nothing);
   add("bpf_preempt_disable", 0, nothing);

@@ -35,8 +35,9 @@ enum class ArgKind : u8 {
 /// One helper call in progress: the same argument checks as a kfunc's.
 class HelperCall : public KfuncCall {
  public:
-  HelperCall(Bpf& bpf_, const Program& prog, const std::array<u64, 5>& registers, u64 context_)
-      : KfuncCall(bpf_, prog, registers), context(context_) {}
+  HelperCall(Bpf& bpf_, const Program& prog, const std::array<u64, 5>& registers,
+             CallbackTarget* target, u64 context_)
+      : KfuncCall(bpf_, prog, registers, target), context(context_) {}
 
   u64 context;  // window address of the running program's context
 };

@@ -84,7 +84,7 @@ u64 for_each_map_elem(HelperCall& call) {
   const u64 address = map->address();
   auto calls = map->for_each([&](u64 key, u64 value) {
     const u64 stop = call.call_back(call.args[1], {address, key, value, call.args[2], 0});
-    return stop == 0 && !call.faulted();
+    return stop == 0 && !call.stopped();
   });
   return calls ? *calls : static_cast<u64>(-s64{calls.error().value});
 }
@@ -96,7 +96,7 @@ u64 loop(HelperCall& call) {
   if (count > kMaxLoops) return static_cast<u64>(-s64{E2BIG});
   for (u32 i = 0; i < count; ++i) {
     const u64 stop = call.call_back(call.args[1], {i, call.args[2], 0, 0, 0});
-    if (stop || call.faulted()) return i + 1;
+    if (stop || call.stopped()) return i + 1;
   }
   return count;
 }

@@ -85,7 +85,7 @@ class IdTable {
 };
 
 struct Bpf::Impl {
-  explicit Impl(Bpf& bpf);
+  Impl(Bpf& bpf, EngineKind kind);
   ~Impl();
 
   Bpf& bpf;
@@ -100,7 +100,7 @@ struct Bpf::Impl {
   SpinLocks spin_locks;
   KsymTable ksyms;
   HelperTable helpers;
-  std::unique_ptr<Interpreter> interpreter;
+  std::unique_ptr<Engine> engine;
   std::vector<void*> after_grace;  // freed when no program runs any more
   u32 running = 0;                 // runs in progress, sleeping ones included
 
@@ -155,6 +155,7 @@ bool helper_allowed(const Program& program, const Helper& helper);
 
 /// Kfuncs that have nothing to do with scheduling.
 void add_generic_kfuncs(Bpf& bpf);
+void add_arena_kfuncs(Bpf& bpf);
 void add_cpumask_kfuncs(Bpf& bpf);
 void add_object_kfuncs(Bpf& bpf);
 

@@ -46,17 +46,33 @@ std::string_view KfuncCall::string(u32 i, u32 max) {
   return {};
 }
 
+void* KfuncCall::arena_memory(u32 i, u32 size) {
+  USCX_ASSERT(i < args.size());
+  if (void* at = target_ ? target_->arena_memory(args[i], size) : nullptr) return at;
+  fault(fmt::format("argument {} ({:#x}) is not {} bytes of the program's arena", i + 1, args[i],
+                    size));
+  return nullptr;
+}
+
+void KfuncCall::throw_exception(u64 cookie) {
+  if (target_) {
+    target_->throw_exception(cookie);
+  } else {
+    fault("no program to throw an exception in");
+  }
+}
+
 void KfuncCall::fault(std::string text) {
   // The first reason is the one that explains the others.
   if (fault_text_.empty()) fault_text_ = std::move(text);
 }
 
 u64 KfuncCall::call_back(u64 callback, const std::array<u64, 5>& registers) {
-  if (!callback_entry) {
+  if (!target_) {
     fault("no program to call back into");
     return 0;
   }
-  return callback_entry(callback, registers);
+  return target_->call_back(callback, registers);
 }
 
 void KfuncRegistry::add(Kfunc kfunc) {

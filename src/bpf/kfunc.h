@@ -35,11 +35,30 @@ enum KfuncFlags : u32 {
   kKfDestructive = 1 << 11,
 };
 
+/// The running program, as helpers and kfuncs call back into it. An engine's run is one.
+class CallbackTarget {
+ public:
+  /// Calls the subprogram that `callback`, a PSEUDO_FUNC register value, names.
+  virtual u64 call_back(u64 callback, const std::array<u64, 5>& registers) = 0;
+  /// Is the run over (abandoned in a callback), so that what calls back should stop?
+  virtual bool run_stopped() const = 0;
+  /// Ends the run: its result is what the exception callback makes of `cookie`. Linux: bpf_throw.
+  virtual void throw_exception(u64 cookie) = 0;
+  /// `size` bytes of the running program's arena at `pointer`, of which the low 32 bits count; null
+  /// where it has no arena or a page is not there.
+  virtual void* arena_memory(u64 pointer, u32 size) = 0;
+
+ protected:
+  ~CallbackTarget() = default;
+};
+
 /// One call in progress. `args[i]` is R(i+1) as the program left it.
 class KfuncCall {
  public:
-  KfuncCall(Bpf& bpf_, const Program& prog, const std::array<u64, 5>& registers)
-      : bpf(bpf_), program(prog), args(registers) {}
+  /// `target` null: there is no program to call back into.
+  KfuncCall(Bpf& bpf_, const Program& prog, const std::array<u64, 5>& registers,
+            CallbackTarget* target = nullptr)
+      : bpf(bpf_), program(prog), args(registers), target_(target) {}
 
   Bpf& bpf;
   const Program& program;  // the program that calls: Linux's implicit `aux` argument
@@ -57,21 +76,27 @@ class KfuncCall {
   T* memory(u32 i, bool write) {
     return static_cast<T*>(memory(i, sizeof(T), write));
   }
+  /// Argument `i`, a pointer into the program's arena, as `size` bytes; null and a fault where they
+  /// are not there. Linux: KF_ARENA_ARG1 and so on.
+  void* arena_memory(u32 i, u32 size);
   /// A NUL-terminated string of at most `max` bytes at argument `i`; empty and a fault otherwise.
   std::string_view string(u32 i, u32 max);
 
   /// Ends the program's run after this call, with `text` given to Host::program_fault.
   void fault(std::string text);
   bool faulted() const { return !fault_text_.empty(); }
+  /// Must a helper that calls back return? Its own fault, or the callback's end of the run.
+  bool stopped() const { return faulted() || (target_ && target_->run_stopped()); }
   const std::string& fault_text() const { return fault_text_; }
 
+  /// Ends the whole run, as the program's own doing.
+  void throw_exception(u64 cookie);
   /// Calls back into the running program: `callback` is a PSEUDO_FUNC register value.
   u64 call_back(u64 callback, const std::array<u64, 5>& registers);
-  /// Set by the engine so that call_back works.
-  std::function<u64(u64, const std::array<u64, 5>&)> callback_entry;
 
  private:
   void* checked_object(u32 i, const ObjectType& type);
+  CallbackTarget* target_;
   std::string fault_text_;
 };
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ class Map;
 class StructOpsType;
 struct DecodedProgram;
 struct Kfunc;
+namespace verifier {
+struct Proof;
+}
 
 /// One instruction, as the ISA encodes it (struct bpf_insn).
 struct Insn {
@@ -69,10 +73,14 @@ class Program {
   /// single one is limited, not the chain. Linux: prog->aux->priv_stack_requested.
   mutable bool priv_stack_requested = false;
 
+  /// First instruction of the subprogram that gets what bpf_throw throws and gives the program's
+  /// result; without one the cookie is it. Linux: prog->aux->exception_cb.
+  std::optional<u32> exception_callback;
+
   /// What the verifier proved of `insns`.
   std::shared_ptr<const verifier::Proof> proof;
 
-  /// The interpreter's form of `insns`, made at the first run.
+  /// The engine's form of `insns`, made at the first run.
   mutable std::shared_ptr<const DecodedProgram> decoded;
 
   // Statistics.

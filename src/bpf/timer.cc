@@ -105,7 +105,7 @@ void TimerTable::fire(const std::shared_ptr<BpfTimer>& timer) {
   const u64 key = timer->map->key_of_value(timer->value, timer->key);
   Bpf::Impl& impl = bpf_.impl();
   impl.in_run([&] {
-    return impl.interpreter->run_callback(*program, timer->callback,
+    return impl.engine->run_callback(*program, timer->callback,
                                           {timer->map->address(), key, timer->value, 0, 0});
   });
   running_.erase(cpu);

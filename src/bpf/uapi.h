@@ -108,6 +108,8 @@ enum MapFlags : u32 {
   kLink = 1u << 13,
   kVtypeBtfObjFd = 1u << 15,
   kMapTokenFd = 1u << 16,
+  kSegvOnFault = 1u << 17,
+  kNoUserConv = 1u << 18,
 };
 
 enum UpdateFlags : u64 { kAny = 0, kNoExist = 1, kExist = 2, kLock = 4, kCpu = 8, kAllCpus = 16 };

@@ -24,9 +24,10 @@ namespace uscx::bpf {
 
 namespace {
 
-constexpr u32 kSpanShift = 16;
+constexpr u32 kSpanShift = Span::kShift;
 constexpr u64 kSpanSize = 1ULL << kSpanShift;
 constexpr u32 kSpans = AddressWindow::kSize >> kSpanShift;
+constexpr u64 kSpanTableBytes = u64{kSpans} * sizeof(Span);
 constexpr u64 kPage = 4096;
 
 constexpr std::array<u32, 34> kClassSizes = {
@@ -46,12 +47,6 @@ constexpr auto kClassOf = [] {
   }
   return table;
 }();
-
-struct Span {
-  Extent* extents = nullptr;  // null: free. One per slot and an empty one for the tail
-  u32 magic = 0;              // offset in span * magic >> 32 is the slot; 0 for big allocations
-  u32 size_class = 0;         // kNrClasses: big
-};
 
 /// A size class: where its next slot comes from.
 struct SizeClass {
@@ -77,10 +72,11 @@ u64 page_up(u64 size) {
 
 struct AddressWindow::Impl {
   int memfd = -1;
-  std::vector<Span> spans;  // up to the highest span that was ever used
+  Span* spans = nullptr;  // kSpans of them, address space that is backed as it is touched
+  u32 nr_spans = 0;       // up to the highest span that was ever used
   std::array<SizeClass, kNrClasses> classes;
   std::vector<std::unique_ptr<Extent[]>> slab_extents;
-  std::map<u32, u32> free_spans;               // first -> count, below spans.size(), never adjacent
+  std::map<u32, u32> free_spans;               // first -> count, below nr_spans, never adjacent
   std::map<u32, std::unique_ptr<Extent>> big;  // by first span
   std::map<u64, FileMapping> files;            // by address
 
@@ -104,10 +100,10 @@ u32 AddressWindow::Impl::take_spans(u32 count) {
     if (available > count) free_spans.emplace(first + count, available - count);
     return first;
   }
-  const u64 first = spans.size();
-  if (first + count > kSpans) out_of_memory("the address window is full");
-  spans.resize(first + count);
-  return static_cast<u32>(first);
+  const u32 first = nr_spans;
+  if (u64{first} + count > kSpans) out_of_memory("the address window is full");
+  nr_spans += count;
+  return first;
 }
 
 void AddressWindow::Impl::give_spans(u32 first, u32 count) {
@@ -182,6 +178,13 @@ AddressWindow::AddressWindow() : impl_(std::make_unique<Impl>()) {}
 OrError<std::unique_ptr<AddressWindow>> AddressWindow::create() {
   std::unique_ptr<AddressWindow> window(new AddressWindow);
   Impl& impl = *window->impl_;
+  void* spans = mmap(nullptr, kSpanTableBytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (spans == MAP_FAILED) {
+    return error(
+        fmt::format("cannot reserve the address window's table: {}", std::strerror(errno)));
+  }
+  impl.spans = static_cast<Span*>(spans);
   impl.memfd = memfd_create("uscx-window", MFD_CLOEXEC);
   if (impl.memfd < 0 || ftruncate(impl.memfd, kSize) != 0) {
     return error(fmt::format("cannot create the memory file of the address window: {}",
@@ -213,6 +216,7 @@ AddressWindow::~AddressWindow() {
   }
   for (const auto& [address, file] : impl_->files) close(file.fd);
   if (impl_->memfd >= 0) close(impl_->memfd);
+  if (impl_->spans) munmap(impl_->spans, kSpanTableBytes);
 }
 
 void* AddressWindow::allocate(std::size_t size, const ObjectType& type) {
@@ -241,7 +245,7 @@ void AddressWindow::free(void* memory) {
   USCX_ASSERT(active());
   const u64 offset = reinterpret_cast<u64>(memory) - kBase;
   const u64 index = offset >> kSpanShift;
-  USCX_ASSERT(index < impl_->spans.size());
+  USCX_ASSERT(index < kSpans);
   const Span& span = impl_->spans[index];
   USCX_ASSERT(span.extents);
   if (span.size_class == kNrClasses) {
@@ -274,10 +278,14 @@ Result<void*> AddressWindow::map_file(int fd, std::size_t size, const ObjectType
   return at;
 }
 
+const Span* AddressWindow::span_table() const {
+  return impl_->spans;
+}
+
 const Extent* AddressWindow::find(u64 addr) const {
   const u64 offset = addr - kBase;
   const u64 index = offset >> kSpanShift;
-  if (index >= impl_->spans.size()) return nullptr;
+  if (index >= kSpans) return nullptr;
   const Span& span = impl_->spans[index];
   if (!span.extents) return nullptr;
   const Extent* extent = &span.extents[((offset & (kSpanSize - 1)) * span.magic) >> 32];

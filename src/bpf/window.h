@@ -45,6 +45,15 @@ struct Extent {
   }
 };
 
+/// 64 KiB of the window, as AddressWindow::find and generated code look an address up: its extent
+/// is extents[(offset in the span) * magic >> 32].
+struct Span {
+  static constexpr u32 kShift = 16;
+  Extent* extents = nullptr;  // null: free. One per slot and an empty one for the tail
+  u32 magic = 0;              // 0 for an allocation that is its spans' only one
+  u32 size_class = 0;
+};
+
 /// A range of addresses with a fixed base and a deterministic allocator, so that programs which
 /// look at (or hash) addresses behave the same in every run. Memory is host memory at its own
 /// address: a window pointer is a C++ pointer. Several windows may exist in a process; they share
@@ -73,6 +82,8 @@ class AddressWindow {
 
   /// The extent that holds `addr`, or null. O(1).
   const Extent* find(u64 addr) const;
+  /// The spans, kSize >> Span::kShift of them; at one address as long as the window lives.
+  const Span* span_table() const;
   static bool inside(u64 addr) { return addr - kBase < kSize; }
 
   /// Makes this the mapped window of the process. Cheap where it is already.

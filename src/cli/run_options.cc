@@ -70,6 +70,22 @@ OrError<Nanos> parse_duration(std::string_view text) {
   return bad(i == text.size() ? "its unit is missing" : "unknown unit");
 }
 
+namespace {
+
+OrError<bpf::EngineKind> parse_engine(std::string_view name) {
+  if (name.empty()) return bpf::default_engine();
+  if (name == "interpreter") return bpf::EngineKind::kInterpreter;
+  if (name != "jit") {
+    return error(fmt::format("engine '{}': no such engine; there are jit and interpreter", name));
+  }
+  if (bpf::default_engine() != bpf::EngineKind::kJit) {
+    return error("engine 'jit': this host is no x86-64; there is the interpreter only");
+  }
+  return bpf::EngineKind::kJit;
+}
+
+}  // namespace
+
 OrError<RunPlan> plan_run(RunOptions options) {
   const auto duration = parse_duration(options.duration);
   if (!duration) return std::unexpected(duration.error());
@@ -81,8 +97,13 @@ OrError<RunPlan> plan_run(RunOptions options) {
       known += fmt::format(" {}", v.to_string());
     return error(fmt::format("kernel {}: no such profile; there are{}", options.kernel, known));
   }
-  RunPlan plan{
-      .options = std::move(options), .duration = *duration, .kernel = *version, .settings = {}};
+  const auto engine = parse_engine(options.engine);
+  if (!engine) return std::unexpected(engine.error());
+  RunPlan plan{.options = std::move(options),
+               .duration = *duration,
+               .kernel = *version,
+               .engine = *engine,
+               .settings = {}};
   for (const std::string& text : plan.options.settings) {
     auto setting = parse_setting(text);
     if (!setting) return std::unexpected(setting.error());

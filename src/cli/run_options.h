@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/types.h"
+#include "bpf/exec/engine_kind.h"
 #include "btf/profile.h"
 #include "cli/variables.h"
 
@@ -20,6 +21,7 @@ struct RunOptions {
   std::string duration = "2s";
   u64 seed = 1;
   std::string kernel = "7.3";
+  std::string engine;  // empty: the fastest there is
   std::vector<std::string> settings;
   std::vector<std::string> wanted;  // --get
   std::string json_path;
@@ -40,6 +42,7 @@ struct RunPlan {
   RunOptions options;
   Nanos duration;
   btf::KernelVersion kernel;
+  bpf::EngineKind engine;
   std::vector<VariableSetting> settings;
 };
 

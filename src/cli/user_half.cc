@@ -142,6 +142,22 @@ int open_ours(const char* path) {
 
 }  // namespace
 
+/// mmap(2) of an arena's descriptor: the kernel has a say in where it goes. False, with errno,
+/// where it refuses. (The kernel's own view of it is mapped without access, and is not meant.)
+bool place_arena(void*& address, std::size_t length, int prot, int& flags, int fd, long offset) {
+  if (!g_user_half || fd < 0 || !(prot & PROT_READ) || !(flags & MAP_SHARED)) return true;
+  auto placed = g_user_half->kernel().bpf().map_user(fd, reinterpret_cast<u64>(address), length,
+                                                     flags & MAP_FIXED);
+  if (!placed) return true;
+  if (offset || !*placed) {
+    errno = offset ? EINVAL : placed->error().value;
+    return false;
+  }
+  address = reinterpret_cast<void*>(**placed);
+  flags |= MAP_FIXED;
+  return true;
+}
+
 }  // namespace uscx::cli
 
 // What libbpf and the C library call. `--wrap` in the link sends the file calls here.
@@ -169,6 +185,8 @@ int __real_faccessat(int dir, const char* path, int mode, int flags);
 FILE* __real_fopen(const char* path, const char* mode);
 FILE* __real_fopen64(const char* path, const char* mode);
 int __real_uname(struct utsname* name);
+void* __real_mmap(void* address, size_t length, int prot, int flags, int fd, off_t offset);
+void* __real_mmap64(void* address, size_t length, int prot, int flags, int fd, off64_t offset);
 gzFile __real_gzopen(const char* path, const char* mode);
 gzFile __real_gzopen64(const char* path, const char* mode);
 
@@ -235,6 +253,16 @@ gzFile __wrap_gzopen64(const char* path, const char* mode) {
   const int ours = uscx::cli::open_ours(path);
   if (ours == -1) return nullptr;
   return ours >= 0 ? gzdopen(ours, mode) : __real_gzopen64(path, mode);
+}
+
+void* __wrap_mmap(void* address, size_t length, int prot, int flags, int fd, off_t offset) {
+  if (!uscx::cli::place_arena(address, length, prot, flags, fd, offset)) return MAP_FAILED;
+  return __real_mmap(address, length, prot, flags, fd, offset);
+}
+
+void* __wrap_mmap64(void* address, size_t length, int prot, int flags, int fd, off64_t offset) {
+  if (!uscx::cli::place_arena(address, length, prot, flags, fd, offset)) return MAP_FAILED;
+  return __real_mmap64(address, length, prot, flags, fd, offset);
 }
 
 }  // extern "C"

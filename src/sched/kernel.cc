@@ -267,7 +267,8 @@ Kernel::Kernel(const KernelConfig& config, Machine& machine)
   idle_ = make_idle_class(*this);
   stop_ = make_stop_class(*this);
   private_->make_idle_tasks();
-  bpf_ = std::make_unique<bpf::Bpf>(*this, *window_, config.version, config.vmlinux_btf);
+  bpf_ = std::make_unique<bpf::Bpf>(*this, *window_, config.version, config.vmlinux_btf,
+                                    config.engine);
   ext_ = std::make_unique<ext::Ext>(*this);
   private_->register_ksyms();
   ext_->init_rqs();

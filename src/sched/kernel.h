@@ -36,8 +36,9 @@ class Ext;
 struct KernelConfig {
   btf::KernelVersion version{7, 3};
   u64 seed = 1;
-  u32 hz = 250;                            // Debian's CONFIG_HZ
-  PlantedBug planted = PlantedBug::kNone;  // tests only: see planted.h
+  bpf::EngineKind engine = bpf::default_engine();  // changes nothing but the time a run takes
+  u32 hz = 250;                                    // Debian's CONFIG_HZ
+  PlantedBug planted = PlantedBug::kNone;          // tests only: see planted.h
   /// BTF to show programs instead of the built-in one: to verify against another kernel's types.
   /// Programs that were verified against it are not for running. Empty: the built-in.
   std::span<const std::byte> vmlinux_btf = {};

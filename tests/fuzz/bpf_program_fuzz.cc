@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Arbitrary instructions through the checker and the interpreter: nothing crashes, nothing outside
+// Arbitrary instructions through the checker and both engines: nothing crashes, nothing outside
 // the window is touched, and what the checker accepts runs into no instruction that is none.
 // With clang: -fsanitize=fuzzer,address. Otherwise (USCX_FUZZ_MAIN) a fixed series runs as a test.
 #include <cstddef>
@@ -40,7 +40,7 @@ struct Kernel {
   test::RecordingHost host;
   test::TestEnvironment env;
   Bpf bpf{host, *window, btf::kDefaultVersion};
-  Interpreter engine{{&bpf, host, *window, env.helper_table, kRunLimit}};
+  Engine engine{{&bpf, host, *window, env.helper_table, kRunLimit}};
   Program checked;
   Program raw;
 
@@ -138,21 +138,29 @@ std::vector<Insn> decode(const uint8_t* data, size_t size) {
 
 u32 accepted = 0;
 
+/// With each engine; they must agree. What a run leaves in memory is the next one's to find, so
+/// only results, counts and faults are compared here (tests/engines compares everything).
+void run(Kernel& kernel, const Program& program) {
+  const u64 args[] = {1, 2, 3};
+  for (EngineKind kind : {EngineKind::kInterpreter, default_engine()}) {
+    kernel.engine.use(kind);
+    kernel.host.faults.clear();
+    program.decoded = nullptr;
+    kernel.engine.run(program, args);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Kernel kernel;
   const std::vector<Insn> insns = decode(data, size);
   if (insns.empty()) return 0;
-  const u64 args[] = {1, 2, 3};
-
-  // The interpreter must stand what was never checked.
+  // The engines must stand what was never checked.
   kernel.raw.insns = insns;
   kernel.raw.subprogram_starts = {0};
   kernel.raw.kfuncs = {kernel.env.registry.find("kfunc")};
-  kernel.raw.decoded = nullptr;
-  kernel.host.faults.clear();
-  kernel.engine.run(kernel.raw, args);
+  run(kernel, kernel.raw);
 
   Program& program = kernel.checked;
   auto checked = check_program({.insns = insns, .program = program, .env = kernel.env});
@@ -164,9 +172,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   program.insns = std::move(checked->insns);
   program.subprogram_starts = std::move(checked->subprogram_starts);
   program.kfuncs = std::move(checked->kfuncs);
-  program.decoded = nullptr;
-  kernel.host.faults.clear();
-  kernel.engine.run(program, args);
+  run(kernel, program);
   for (const std::string& fault : kernel.host.faults) {
     if (fault.find("not an instruction") != fault.npos ||
         fault.find("past the last") != fault.npos) {

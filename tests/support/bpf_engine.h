@@ -27,7 +27,7 @@ class RecordingHost final : public Host {
   std::string_view current_comm() override { return "test"; }
   HeldLocks& held_locks() override { return locks; }
   void trace_printk(std::string_view) override {}
-  void kernel_log(std::string_view) override {}
+  void kernel_log(std::string_view text) override { logged.emplace_back(text); }
   void timer_start(HostTimer&, u64, bool, CpuId) override {}
   bool timer_cancel(HostTimer&) override { return false; }
   bool is_task(u64) override { return false; }
@@ -36,7 +36,7 @@ class RecordingHost final : public Host {
   bool may_sleep() override { return true; }
 
   HeldLocks locks;
-  std::vector<std::string> faults;
+  std::vector<std::string> faults, logged;
   u64 charged = 0;
 };
 

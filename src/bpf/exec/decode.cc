@@ -2,6 +2,8 @@
 #include "bpf/exec/decode.h"
 
 #include "bpf/isa.h"
+#include "bpf/maps/arena.h"
+#include "bpf/verifier/proof.h"
 
 namespace uscx::bpf {
 
@@ -12,6 +14,13 @@ using namespace isa;
 /// The form of a four-fold operation whose 64-bit immediate form is `base`.
 OpCode form(OpCode base, bool wide, bool from_register) {
   return static_cast<OpCode>(static_cast<u16>(base) + (wide ? 0 : 2) + (from_register ? 1 : 0));
+}
+
+/// To address space 0 a pointer is cut to 32 bits; to space 1 it becomes the user's.
+OpCode cast_code(const Insn& insn, const ArenaMap* arena) {
+  if (!arena) return OpCode::k_trap;
+  if (insn.imm == 1 || (arena->spec().flags & uapi::kNoUserConv)) return OpCode::k_mov32x;
+  return insn.imm == 1 << 16 ? OpCode::k_cast_user : OpCode::k_trap;
 }
 
 OpCode move_code(const Insn& insn) {
@@ -82,6 +91,18 @@ OpCode sized(OpCode one_byte, const Insn& insn) {
   return static_cast<OpCode>(static_cast<u16>(one_byte) + step);
 }
 
+bool is_read_modify_write(s32 imm) {
+  switch (imm & ~kFetch) {
+    case kAdd:
+    case kOr:
+    case kAnd:
+    case kXor:
+      return true;
+    default:
+      return imm == kXchg || imm == kCmpxchg;
+  }
+}
+
 OpCode memory_code(const Insn& insn) {
   switch (class_of(insn)) {
     case kLdx:
@@ -96,6 +117,7 @@ OpCode memory_code(const Insn& insn) {
       // One CPU runs at a time, so plain accesses have acquire and release semantics.
       if (insn.imm == kLoadAcquire) return sized(OpCode::k_ldx1, insn);
       if (insn.imm == kStoreRelease) return sized(OpCode::k_stx1, insn);
+      if (!is_read_modify_write(insn.imm)) return OpCode::k_trap;
       if (size_of(insn) == kW) return OpCode::k_atomic4;
       return size_of(insn) == kDw ? OpCode::k_atomic8 : OpCode::k_trap;
   }
@@ -157,7 +179,8 @@ bool registers_exist(const Insn& insn) {
   return insn.dst < kNrRegisters && (insn.src < kNrRegisters);
 }
 
-Op decode(const Program& program, const HelperTable& helpers, const Insn& insn, u32 index) {
+Op decode(const Program& program, const HelperTable& helpers, const ArenaMap* arena,
+          const Insn& insn, u32 index) {
   Op op;
   op.dst = insn.dst;
   op.src = insn.src;
@@ -166,10 +189,15 @@ Op decode(const Program& program, const HelperTable& helpers, const Insn& insn, 
   if (!registers_exist(insn)) return op;
   if (is_call(insn)) {
     decode_call(program, helpers, insn, op);
+  } else if (insn.code == (kCallOpcode | kX)) {
+    op.code = OpCode::k_call_register;
   } else if (is_alu(insn)) {
     op.code = alu_code(insn);
-    // addr_space_cast and other uses of off on a move are trapped by move_code; the frame pointer
-    // is never written.
+    if (insn.code == (kAlu64 | kMov | kX) && insn.off == kAddrSpaceCast) {
+      op.code = cast_code(insn, arena);
+      if (arena) op.imm = arena->user_vm_start() >> 32 << 32;
+    }
+    // Other uses of off on a move are trapped by move_code; the frame pointer is never written.
     if (insn.dst == kFramePointer) op.code = OpCode::k_trap;
   } else if (is_jump_class(insn)) {
     op.code = jump_code(insn);
@@ -183,25 +211,48 @@ Op decode(const Program& program, const HelperTable& helpers, const Insn& insn, 
   } else {
     op.code = memory_code(insn);
     const bool loads = class_of(insn) == kLdx || (is_atomic(insn) && insn.imm == kLoadAcquire);
-    if (loads && insn.dst == kFramePointer) op.code = OpCode::k_trap;
+    const bool fetches = is_atomic(insn) && (insn.imm & kFetch) && insn.imm != kCmpxchg;
+    if ((loads && insn.dst == kFramePointer) || (fetches && insn.src == kFramePointer)) {
+      op.code = OpCode::k_trap;
+    }
   }
   return op;
 }
+
+}  // namespace
 
 bool is_jump(OpCode code) {
   return code == OpCode::k_ja || code == OpCode::k_may_goto || code == OpCode::k_call_local ||
          (code >= OpCode::k_jeq64k && code <= OpCode::k_jsle32x);
 }
 
-}  // namespace
+bool ends_block(OpCode code) {
+  switch (code) {
+    case OpCode::k_call_helper:
+    case OpCode::k_call_kfunc:
+    case OpCode::k_call_register:
+    case OpCode::k_exit:
+    case OpCode::k_trap:
+      return true;
+    default:
+      return is_jump(code);
+  }
+}
 
-std::shared_ptr<const DecodedProgram> decode_program(const Program& program,
-                                                     const HelperTable& helpers) {
+std::shared_ptr<DecodedProgram> decode_program(const Program& program, const HelperTable& helpers) {
   auto decoded = std::make_shared<DecodedProgram>();
+  for (const auto& map : program.maps) {
+    if (map->spec().type == uapi::kMapArena) decoded->arena = static_cast<ArenaMap*>(map.get());
+  }
   const u32 count = static_cast<u32>(program.insns.size());
   decoded->ops.reserve(count + 1);
   for (u32 i = 0; i < count; i++) {
-    Op op = decode(program, helpers, program.insns[i], i);
+    Insn insn = program.insns[i];
+    if (program.proof && i < program.proof->insns.size() && program.proof->insns[i].arena_alu &&
+        class_of(insn) == kAlu64 && !(insn.code == (kAlu64 | kMov | kX) && insn.off)) {
+      insn.code = static_cast<u8>((insn.code & ~0x07) | kAlu);  // Linux: aux->needs_zext
+    }
+    Op op = decode(program, helpers, decoded->arena, insn, i);
     const s64 target = static_cast<s64>(i) + op.off;
     if (is_jump(op.code) && (target < 0 || target >= count)) op = Op{};
     decoded->ops.push_back(op);

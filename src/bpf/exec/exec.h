@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The interpreter: the reference engine. It runs every program and checks every access.
+// The engine: runs programs. The interpreter is the reference and checks every access; machine code
+// does the same, several times as fast.
 #pragma once
 
 #include <array>
@@ -7,6 +8,7 @@
 #include <span>
 
 #include "base/types.h"
+#include "bpf/exec/engine_kind.h"
 #include "bpf/helper.h"
 #include "bpf/host.h"
 #include "bpf/program.h"
@@ -47,16 +49,26 @@ struct ExecEnvironment {
   AddressWindow& window;
   const HelperTable& helpers;
   u64 max_run_insns = kMaxRunInsns;
+  /// Machine code leaves out checks of what the verifier proved. Off until the proofs have been
+  /// compared with the checking engine over all programs there are.
+  bool trust_proofs = false;
 };
 
 /// Runs programs that check_program accepted. Reentrant: runs nest (kfuncs run programs) and
-/// interleave (sleepable programs block on their fibers). Not thread-safe.
-class Interpreter {
+/// interleave (sleepable programs block on their fibers). Not thread-safe. Both kinds give the same
+/// results, counts of instructions and reasons of abandoned runs.
+class Engine {
  public:
-  explicit Interpreter(const ExecEnvironment& env);
-  ~Interpreter();
-  Interpreter(const Interpreter&) = delete;
-  Interpreter& operator=(const Interpreter&) = delete;
+  explicit Engine(const ExecEnvironment& env, EngineKind kind = EngineKind::kInterpreter);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  EngineKind kind() const;
+  /// From now on; a program that ran already keeps its form until Program::decoded is reset.
+  void use(EngineKind kind);
+  /// Makes the engine's form of `program` now rather than at its first run.
+  void prepare(const Program& program);
 
   /// Runs `program` with `args` as the u64 words of a read-only context of at least nr_args words;
   /// R1 is its address. Returns R0; 0 where the run was abandoned after Host::program_fault.

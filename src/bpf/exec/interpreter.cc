@@ -1,158 +1,323 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include "bpf/exec/exec.h"
-
-#include <fmt/format.h>
-
-#include <algorithm>
+// The interpreter's loop: direct threading over decoded operations, every access checked.
 #include <cstring>
 
-#include "base/assert.h"
-#include "bpf/disasm.h"
+#include "bpf/exec/arith.h"
 #include "bpf/exec/run.h"
+#include "bpf/maps/arena.h"
 
 namespace uscx::bpf {
 
-struct Interpreter::Impl {
-  ExecEnvironment env;
-  // Blocks of finished runs, to be used again last-in first-out. They stay in the window, which
-  // goes away with the kernel.
-  std::vector<u64> stacks = {};
-  std::vector<u64> contexts = {};
-  u64 faults_to_zero = 0;
-  u64 program_faults = 0;
+namespace {
 
-  u64 take(std::vector<u64>& pool, std::size_t size, const ObjectType& type) {
-    if (pool.empty()) return reinterpret_cast<u64>(env.window.allocate(size, type));
-    const u64 block = pool.back();
-    pool.pop_back();
-    return block;
+bool on_stack(const ExecRun& run, u64 addr, u32 bytes) {
+  return addr - run.stack <= kStackBlock - bytes;
+}
+
+/// Where the program has an arena and `addr` is in it: its bytes. Null otherwise: counted as the
+/// fault it is.
+std::byte* arena_bytes(ExecRun& run, u64 addr, u32 bytes, bool write) {
+  ArenaMap* arena = run.decoded.arena;
+  if (!arena || !ArenaMap::near(addr)) {
+    if (!write) run.loads_to_zero++;
+    return nullptr;
   }
+  std::byte* at = arena->at(addr, bytes);
+  if (!at) run.arena_fault(addr, write);
+  return at;
+}
 
-  u64 run(const Program& program, u32 entry, u64 context, const std::array<u64, 5>& registers);
+/// Zero, and counted, where the program may not read: as a load through a BTF pointer that faults.
+template <class T>
+u64 load(ExecRun& run, u64 addr) {
+  T value;
+  if (!on_stack(run, addr, sizeof(T))) [[unlikely]] {
+    const Extent* extent = run.env.window.find(addr);
+    if (!extent || !extent->contains(addr, sizeof(T))) {
+      const std::byte* in_arena = arena_bytes(run, addr, sizeof(T), false);
+      if (!in_arena) return 0;
+      addr = reinterpret_cast<u64>(in_arena);
+    }
+  }
+  std::memcpy(&value, reinterpret_cast<const void*>(addr), sizeof(T));
+  return sign_extend<T>(value);
+}
+
+/// Where a store to `addr` goes: null where the run is to be abandoned; to `drain` where the store
+/// is dropped.
+void* store_target(ExecRun& run, u64 addr, u32 bytes, void* drain) {
+  if (on_stack(run, addr, bytes)) return reinterpret_cast<void*>(addr);
+  const Extent* extent = run.env.window.find(addr);
+  if (extent && extent->may_write(addr, bytes)) return reinterpret_cast<void*>(addr);
+  if (extent || !run.decoded.arena || !ArenaMap::near(addr)) return nullptr;
+  void* in_arena = arena_bytes(run, addr, bytes, true);
+  return in_arena ? in_arena : drain;
+}
+
+template <class T>
+bool store(ExecRun& run, u64 addr, u64 value) {
+  T drain;
+  void* to = store_target(run, addr, sizeof(T), &drain);
+  if (!to) [[unlikely]]
+    return false;
+  const T narrow = static_cast<T>(value);
+  std::memcpy(to, &narrow, sizeof(T));
+  return true;
+}
+
+/// An atomic read-modify-write. A Kernel runs on one thread, so it cannot be torn.
+template <class T>
+bool atomic(ExecRun& run, const Op& op, u64* r) {
+  const u64 addr = r[op.dst] + static_cast<u64>(static_cast<s64>(op.off));
+  T drain;
+  void* const at = store_target(run, addr, sizeof(T), &drain);
+  if (!at) return false;
+  if (at == &drain) return true;  // no register changes either
+  T old;
+  std::memcpy(&old, at, sizeof(T));
+  const T operand = static_cast<T>(r[op.src]);
+  T fresh = old;
+  switch (op.imm & 0xf0) {
+    case 0x00:
+      fresh = old + operand;
+      break;
+    case 0x40:
+      fresh = old | operand;
+      break;
+    case 0x50:
+      fresh = old & operand;
+      break;
+    case 0xa0:
+      fresh = old ^ operand;
+      break;
+    case 0xe0:
+      fresh = operand;
+      break;
+    case 0xf0:
+      fresh = old == static_cast<T>(r[0]) ? operand : old;
+      break;
+    default:
+      return false;
+  }
+  std::memcpy(at, &fresh, sizeof(T));
+  if (op.imm == 0xf1) {
+    r[0] = old;  // zero-extended, whether it was exchanged or not
+  } else if (op.imm & 1) {
+    r[op.src] = old;
+  }
+  return true;
+}
+
+/// What a local call returns to.
+struct Frame {
+  const Op* return_to;
+  u64 saved[4];  // R6-R9 of the caller
+  u64 may_goto;  // iterations that the caller's may_goto have left
 };
 
-Interpreter::Interpreter(const ExecEnvironment& env) : impl_(new Impl{.env = env}) {}
-Interpreter::~Interpreter() = default;
+}  // namespace
 
-u64 Interpreter::Impl::run(const Program& program, u32 entry, u64 context,
-                           const std::array<u64, 5>& registers) {
-  if (!program.decoded) program.decoded = decode_program(program, env.helpers);
-  USCX_ASSERT(entry < program.decoded->ops.size());
-  // Keeps the decoded program alive should the last reference go away while this run sleeps.
-  const std::shared_ptr<const DecodedProgram> decoded = program.decoded;
-  ExecRun run{.env = env,
-              .program = program,
-              .decoded = *decoded,
-              .stack = take(stacks, kStackBlock, kProgramMemory),
-              .context = context};
-  u64 result = run.execute(entry, registers);
-  stacks.push_back(run.stack);
-  run.charge();
-  faults_to_zero += run.loads_to_zero;
-  program.run_count++;
-  program.insns_executed += run.insns;
-  if (run.abandoned) {
-    result = 0;
-    program_faults++;
-    env.host.program_fault(program, run.reason);
-  }
-  return result;
-}
+#define USCX_NEXT                             \
+  do {                                        \
+    n++;                                      \
+    goto* labels[static_cast<u32>(op->code)]; \
+  } while (0)
+#define USCX_ADDR(reg) (r[reg] + static_cast<u64>(static_cast<s64>(op->off)))
 
-u64 Interpreter::run(const Program& program, std::span<const u64> args) {
-  USCX_ASSERT(args.size() <= kMaxContextWords);
-  constexpr u64 kBytes = kMaxContextWords * sizeof(u64);
-  const u64 context = impl_->take(impl_->contexts, kBytes, kReadOnlyMemory);
-  auto* words = reinterpret_cast<u64*>(context);
-  std::copy(args.begin(), args.end(), words);
-  std::fill(words + args.size(), words + kMaxContextWords, 0);
-  const u64 result = impl_->run(program, 0, context, {context});
-  impl_->contexts.push_back(context);
-  return result;
-}
+#define USCX_ALU(name)                                                                            \
+  l_##name##64k : r[op->dst] = do_##name<u64>(r[op->dst], op->imm);                               \
+  op++;                                                                                           \
+  USCX_NEXT;                                                                                      \
+  l_##name##64x : r[op->dst] = do_##name<u64>(r[op->dst], r[op->src]);                            \
+  op++;                                                                                           \
+  USCX_NEXT;                                                                                      \
+  l_##name##32k : r[op->dst] =                                                                    \
+                      do_##name<u32>(static_cast<u32>(r[op->dst]), static_cast<u32>(op->imm));    \
+  op++;                                                                                           \
+  USCX_NEXT;                                                                                      \
+  l_##name##32x : r[op->dst] =                                                                    \
+                      do_##name<u32>(static_cast<u32>(r[op->dst]), static_cast<u32>(r[op->src])); \
+  op++;                                                                                           \
+  USCX_NEXT;
 
-u64 Interpreter::run_with_context(const Program& program, u64 context) {
-  return impl_->run(program, 0, context, {context});
-}
+// Loops go through backward jumps, so these are where a run that is too long is noticed.
+#define USCX_BRANCH(taken)                      \
+  if (taken) {                                  \
+    if (op->off <= 0 && n > limit) [[unlikely]] \
+      goto l_long;                              \
+    op += op->off;                              \
+  } else {                                      \
+    op++;                                       \
+  }                                             \
+  USCX_NEXT
 
-u64 Interpreter::run_callback(const Program& program, u64 callback,
-                              const std::array<u64, 5>& registers) {
-  USCX_ASSERT(is_callback(callback));
-  return impl_->run(program, callback_insn(callback), 0, registers);
-}
+#define USCX_JMP(name)                                                                        \
+  l_##name##64k : USCX_BRANCH(do_##name<u64>(r[op->dst], op->imm));                           \
+  l_##name##64x : USCX_BRANCH(do_##name<u64>(r[op->dst], r[op->src]));                        \
+  l_##name##32k                                                                               \
+      : USCX_BRANCH(do_##name<u32>(static_cast<u32>(r[op->dst]), static_cast<u32>(op->imm))); \
+  l_##name##32x                                                                               \
+      : USCX_BRANCH(do_##name<u32>(static_cast<u32>(r[op->dst]), static_cast<u32>(r[op->src])));
 
-u64 Interpreter::faults_to_zero() const {
-  return impl_->faults_to_zero;
-}
-u64 Interpreter::program_faults() const {
-  return impl_->program_faults;
-}
+#define USCX_UNARY(name, expr)  \
+  l_##name : r[op->dst] = expr; \
+  op++;                         \
+  USCX_NEXT;
 
-void ExecRun::charge() {
-  const u64 fresh = insns - charged;
-  charged = insns;
-  if (fresh) env.host.charge_instructions(fresh);
-}
+#define USCX_STORE(name, type, value)                                           \
+  l_##name : if (!store<type>(*this, USCX_ADDR(op->dst), value)) [[unlikely]] { \
+    bad_bytes = sizeof(type);                                                   \
+    goto l_bad_store;                                                           \
+  }                                                                             \
+  op++;                                                                         \
+  USCX_NEXT;
 
-u64 ExecRun::abandon(u32 insn, std::string_view why) {
-  if (abandoned) return 0;  // the first reason explains the others
-  abandoned = true;
-  auto namer = [this](const Insn& call) -> std::string {
-    const u32 number = static_cast<u32>(call.imm);
-    if (call.src != 0) {
-      return number < program.kfuncs.size() ? std::string(program.kfuncs[number]->name) : "";
-    }
-    const Helper* helper = env.helpers.find(number);
-    return helper ? std::string(helper->name) : "";
+// What a call leaves in R1-R5 is nobody's to read; where the checker cannot see that nobody does,
+// both engines have zero there.
+#define USCX_CALL(call)                 \
+  insns = n;                            \
+  r[0] = call;                          \
+  n = insns;                            \
+  if (stopped) [[unlikely]]             \
+    goto l_out;                         \
+  r[1] = r[2] = r[3] = r[4] = r[5] = 0; \
+  op++;                                 \
+  USCX_NEXT
+
+u64 ExecRun::interpret(u32 entry, const std::array<u64, 5>& registers) {
+  static const void* const labels[] = {
+#define USCX_FOUR(name) &&l_##name##64k, &&l_##name##64x, &&l_##name##32k, &&l_##name##32x,
+#define USCX_ONE(name) &&l_##name,
+      USCX_ALU_OPS(USCX_FOUR) USCX_JMP_OPS(USCX_FOUR) USCX_OTHER_OPS(USCX_ONE)
+#undef USCX_FOUR
+#undef USCX_ONE
   };
-  const std::string text = insn < program.insns.size() ? disassemble(program.insns, insn, namer)
-                                                       : std::string("past the last instruction");
-  reason = fmt::format("insn {}: {}: {}", insn, text, why);
+  const Op* const first = decoded.ops.data();
+  const Op* op = first + entry;
+  const u32 bottom = depth++;
+  Frame frames[kMaxFrames];
+  u64 may_goto_left = kMaxMayGoto;
+  u64 n = insns;
+  u32 bad_bytes = 0;
+  u64 r[11] = {0, registers[0], registers[1], registers[2], registers[3], registers[4]};
+  r[10] = stack + kStackBlock - u64{bottom} * kStackSize;
+  USCX_NEXT;
+
+  USCX_ALU_OPS(USCX_ALU)
+  USCX_JMP_OPS(USCX_JMP)
+
+  USCX_UNARY(neg64, -r[op->dst])
+  USCX_UNARY(neg32, static_cast<u32>(-r[op->dst]))
+  USCX_UNARY(movsx8_64, sign_extend<s8>(r[op->src]))
+  USCX_UNARY(movsx16_64, sign_extend<s16>(r[op->src]))
+  USCX_UNARY(movsx32_64, sign_extend<s32>(r[op->src]))
+  USCX_UNARY(movsx8_32, static_cast<u32>(sign_extend<s8>(r[op->src])))
+  USCX_UNARY(movsx16_32, static_cast<u32>(sign_extend<s16>(r[op->src])))
+  USCX_UNARY(zext16, static_cast<u16>(r[op->dst]))
+  USCX_UNARY(zext32, static_cast<u32>(r[op->dst]))
+  USCX_UNARY(nop, r[op->dst])
+  USCX_UNARY(swap16, __builtin_bswap16(static_cast<u16>(r[op->dst])))
+  USCX_UNARY(swap32, __builtin_bswap32(static_cast<u32>(r[op->dst])))
+  USCX_UNARY(cast_user, static_cast<u32>(r[op->src]) ? op->imm | static_cast<u32>(r[op->src]) : 0)
+  USCX_UNARY(swap64, __builtin_bswap64(r[op->dst]))
+
+  USCX_UNARY(ldx1, load<u8>(*this, USCX_ADDR(op->src)))
+  USCX_UNARY(ldx2, load<u16>(*this, USCX_ADDR(op->src)))
+  USCX_UNARY(ldx4, load<u32>(*this, USCX_ADDR(op->src)))
+  USCX_UNARY(ldx8, load<u64>(*this, USCX_ADDR(op->src)))
+  USCX_UNARY(ldsx1, load<s8>(*this, USCX_ADDR(op->src)))
+  USCX_UNARY(ldsx2, load<s16>(*this, USCX_ADDR(op->src)))
+  USCX_UNARY(ldsx4, load<s32>(*this, USCX_ADDR(op->src)))
+
+  USCX_STORE(stx1, u8, r[op->src])
+  USCX_STORE(stx2, u16, r[op->src])
+  USCX_STORE(stx4, u32, r[op->src])
+  USCX_STORE(stx8, u64, r[op->src])
+  USCX_STORE(st1, u8, op->imm)
+  USCX_STORE(st2, u16, op->imm)
+  USCX_STORE(st4, u32, op->imm)
+  USCX_STORE(st8, u64, op->imm)
+
+l_atomic4:
+  bad_bytes = 4;
+  if (!atomic<u32>(*this, *op, r)) [[unlikely]]
+    goto l_bad_store;
+  op++;
+  USCX_NEXT;
+l_atomic8:
+  bad_bytes = 8;
+  if (!atomic<u64>(*this, *op, r)) [[unlikely]]
+    goto l_bad_store;
+  op++;
+  USCX_NEXT;
+
+l_ld_imm64:
+  r[op->dst] = op->imm;
+  op += 2;
+  USCX_NEXT;
+
+l_ja:
+  USCX_BRANCH(true);
+l_may_goto:
+  // Falls out after so many iterations, or once half of what the run may execute is used up: where
+  // Linux looks at the clock (250 ms), we count.
+  if (may_goto_left == 0 || n > half_limit) {
+    if (n > limit) goto l_long;  // one that jumps backward
+    op += op->off;
+  } else {
+    may_goto_left--;
+    op++;
+  }
+  USCX_NEXT;
+
+l_call_helper:
+  USCX_CALL(call_helper(static_cast<u32>(op - first), *reinterpret_cast<const Helper*>(op->imm),
+                        {r[1], r[2], r[3], r[4], r[5]}));
+l_call_kfunc:
+  USCX_CALL(call_kfunc(static_cast<u32>(op - first), *reinterpret_cast<const Kfunc*>(op->imm),
+                       {r[1], r[2], r[3], r[4], r[5]}));
+
+l_call_register:
+  USCX_CALL(call_helper_by_number(static_cast<u32>(op - first), r[op->dst],
+                                  {r[1], r[2], r[3], r[4], r[5]}));
+
+l_call_local: {
+  if (depth >= kMaxFrames) {
+    abandon_deep(static_cast<u32>(op - first));
+    goto l_out;
+  }
+  if (n > limit) goto l_long;
+  frames[depth++] = {op + 1, {r[6], r[7], r[8], r[9]}, may_goto_left};
+  may_goto_left = kMaxMayGoto;
+  r[10] -= kStackSize;
+  op += op->off;
+  USCX_NEXT;
+}
+l_exit: {
+  if (--depth == bottom) {
+    insns = n;
+    return r[0];
+  }
+  const Frame& frame = frames[depth];
+  op = frame.return_to;
+  for (u32 i = 0; i < 4; i++) r[6 + i] = frame.saved[i];
+  may_goto_left = frame.may_goto;
+  r[10] = stack + kStackBlock - u64{depth - 1} * kStackSize;
+  USCX_NEXT;
+}
+
+l_trap:
+  abandon_trap(static_cast<u32>(op - first));
+  goto l_out;
+l_bad_store:
+  abandon_store(static_cast<u32>(op - first), USCX_ADDR(op->dst), bad_bytes);
+  goto l_out;
+l_long:
+  abandon_long(static_cast<u32>(op - first));
+l_out:
+  insns = n;
+  depth = bottom;
   return 0;
-}
-
-u64 ExecRun::abandon_store(u32 insn, u64 addr, u32 bytes) {
-  const Extent* extent = env.window.find(addr);
-  if (!extent) {
-    return abandon(insn,
-                   fmt::format("store of {} bytes at {:#x}, which is no object", bytes, addr));
-  }
-  return abandon(insn,
-                 fmt::format("store of {} bytes at {:#x}, not writable: offset {} of {} ({} "
-                             "bytes)",
-                             bytes, addr, addr - extent->start, extent->type->name, extent->size));
-}
-
-u64 ExecRun::call_back(u64 callback, const std::array<u64, 5>& registers) {
-  if (abandoned) return 0;
-  const u32 insn = callback_insn(callback);
-  const auto& starts = program.subprogram_starts;
-  if (!is_callback(callback) || !std::binary_search(starts.begin(), starts.end(), insn)) {
-    return abandon(0, fmt::format("callback {:#x} is no function of the program", callback));
-  }
-  return execute(insn, registers);
-}
-
-u64 ExecRun::call_helper(u32 insn, const Helper& helper, const u64* r) {
-  if (helper.might_sleep) charge();
-  HelperCall call(*env.bpf, program, {r[1], r[2], r[3], r[4], r[5]}, context);
-  call.callback_entry = [this](u64 callback, const std::array<u64, 5>& registers) {
-    return call_back(callback, registers);
-  };
-  const u64 result = helper.fn(call);
-  if (call.faulted()) return abandon(insn, call.fault_text());
-  return result;
-}
-
-u64 ExecRun::call_kfunc(u32 insn, const Kfunc& kfunc, const u64* r) {
-  if (kfunc.flags & kKfSleepable) charge();
-  KfuncCall call(*env.bpf, program, {r[1], r[2], r[3], r[4], r[5]});
-  call.callback_entry = [this](u64 callback, const std::array<u64, 5>& registers) {
-    return call_back(callback, registers);
-  };
-  const u64 result = kfunc.fn(call);
-  if (call.faulted()) return abandon(insn, call.fault_text());
-  return result;
 }
 
 }  // namespace uscx::bpf

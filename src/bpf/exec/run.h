@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// One run of the interpreter: what is shared by the frames of a program and its callbacks.
+// One run of an engine: what is shared by the frames of a program and its callbacks.
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 
 #include "base/types.h"
@@ -13,33 +14,77 @@ namespace uscx::bpf {
 
 inline constexpr u32 kStackBlock = kStackSize * kMaxFrames;
 
-struct ExecRun {
+/// The part of a run that generated code reads and writes, by offset.
+struct RunState {
+  u64 stack = 0;          // lowest address of the run's stack block
+  u64 limit = 0;          // instructions that may be executed
+  u64 half_limit = 0;     // from where may_goto falls out
+  u64 insns = 0;          // executed so far; generated code keeps it in a register between calls
+  u64 may_goto = 0;       // iterations that the current frame's may_goto has left
+  u64 unwind_sp = 0;      // host stack of the innermost entry into generated code
+  u64 loads_to_zero = 0;  // loads from outside every extent, which answered 0
+  const void* spans = nullptr;  // the window's table of spans
+  u64 call_number = 0;          // of a call by register: which helper
+  u32 depth = 0;                // frames in use
+  u32 call_insn = 0;            // the instruction that called out, for messages
+  u32 stopped = 0;              // the run is over: abandoned
+};
+
+struct ExecRun : RunState, CallbackTarget {
+  ExecRun(const ExecEnvironment& env, const Program& program, const DecodedProgram& decoded,
+          u64 stack, u64 context);
+
   const ExecEnvironment& env;
   const Program& program;
   const DecodedProgram& decoded;
-  u64 stack;    // lowest address of the run's stack block
-  u64 context;  // window address, or 0
-
-  u32 depth = 0;    // frames in use
-  u64 insns = 0;    // executed so far
-  u64 charged = 0;  // of these, told to the host
-  u64 loads_to_zero = 0;
-  bool abandoned = false;
-  std::string reason = {};  // why, for Host::program_fault
+  u64 context;           // window address, or 0
+  u64 charged = 0;       // instructions told to the host
+  u64 arena_faults = 0;  // accesses to pages of the arena that were not there
+  struct ArenaFault {
+    u64 address;  // less the upper half of the user's
+    bool write;
+  };
+  /// The first of them, for the program's stream.
+  std::array<ArenaFault, 8> first_arena_faults = {};
+  std::optional<u64> exception = {};  // thrown: with which cookie
+  std::string reason = {};            // why the run was abandoned, for Host::program_fault
 
   /// Runs from instruction `entry` in a new frame until it exits; R0, or 0 once abandoned.
   u64 execute(u32 entry, const std::array<u64, 5>& registers);
   /// execute() for a PSEUDO_FUNC value.
-  u64 call_back(u64 callback, const std::array<u64, 5>& registers);
+  u64 call_back(u64 callback, const std::array<u64, 5>& registers) override;
+  bool run_stopped() const override { return stopped; }
+  void throw_exception(u64 cookie) override {
+    if (stopped) return;
+    stopped = 1;
+    exception = cookie;
+  }
+  void* arena_memory(u64 pointer, u32 size) override;
   /// Tells the host about the instructions executed since the last time.
   void charge();
 
   /// Abandons the run at instruction `insn`; returns 0, the run's result.
   u64 abandon(u32 insn, std::string_view why);
   u64 abandon_store(u32 insn, u64 addr, u32 bytes);
+  u64 abandon_long(u32 insn) { return abandon(insn, "the program ran too long"); }
+  u64 abandon_deep(u32 insn) { return abandon(insn, "more than 8 nested calls"); }
+  u64 abandon_trap(u32 insn) { return abandon(insn, "not reachable, or not an instruction"); }
 
-  u64 call_helper(u32 insn, const Helper& helper, const u64* r);
-  u64 call_kfunc(u32 insn, const Kfunc& kfunc, const u64* r);
+  /// Counts an access at `linear` that loads 0, or stores nothing. Safe in a signal handler.
+  void arena_fault(u64 linear, bool write) {
+    if (arena_faults < first_arena_faults.size())
+      first_arena_faults[arena_faults] = {linear, write};
+    arena_faults++;
+  }
+  void report_arena_faults();
+
+  u64 call_helper(u32 insn, const Helper& helper, const std::array<u64, 5>& registers);
+  /// A call by register (RFC 9669's callx): `number` is the helper's.
+  u64 call_helper_by_number(u32 insn, u64 number, const std::array<u64, 5>& registers);
+  u64 call_kfunc(u32 insn, const Kfunc& kfunc, const std::array<u64, 5>& registers);
+
+ private:
+  u64 interpret(u32 entry, const std::array<u64, 5>& registers);
 };
 
 }  // namespace uscx::bpf

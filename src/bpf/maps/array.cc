@@ -105,6 +105,10 @@ class ArrayMap final : public Map {
     return reinterpret_cast<u64>(index);
   }
 
+  std::optional<ArrayLayout> array_layout() const override {
+    if (percpu()) return std::nullopt;
+    return ArrayLayout{base_, value_stride(), spec_.max_entries};
+  }
   u64 direct_address() const override { return percpu() ? 0 : base_; }
   int memfd() const override { return memfd_; }
 

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "bpf/bpf.h"
 #include "bpf/impl.h"
+#include "bpf/maps/arena.h"
 #include "bpf/maps/ringbuf.h"
 
 namespace uscx::bpf {
@@ -140,6 +141,8 @@ Result<std::shared_ptr<Map>> make_map(Bpf& bpf, MapSpec spec) {
     case uapi::kMapArrayOfMaps:
     case uapi::kMapHashOfMaps:
       return make_map_of_maps(bpf, std::move(spec));
+    case uapi::kMapArena:
+      return std::make_shared<ArenaMap>(bpf, std::move(spec));
     default:
       return make_unserved_map(bpf, std::move(spec));
   }

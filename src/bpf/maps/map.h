@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -98,6 +99,14 @@ class Map {
 
   /// The map whose kind the values of a map of maps are; null for others. Linux: inner_map_meta.
   virtual const Map* inner_map() const { return nullptr; }
+
+  /// Where each value is, for types in which that is known from the key alone.
+  struct ArrayLayout {
+    u64 base;
+    u32 stride;
+    u32 max_entries;
+  };
+  virtual std::optional<ArrayLayout> array_layout() const { return std::nullopt; }
   /// Window address of element 0 for ld_imm64 of a map value; 0 where the type has none.
   virtual u64 direct_address() const { return 0; }
   /// The memfd user space maps, or -1.

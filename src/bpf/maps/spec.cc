@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "bpf/maps/arena.h"
 #include "bpf/maps/map.h"
 
 namespace uscx::bpf {
@@ -234,6 +235,8 @@ int check_map_spec(const MapSpec& spec, bool has_numa_node) {
       return check_arena(spec);
     case kMapInsnArray:
       return check_insn_array(spec);
+    case kMapArena:
+      return check_arena_spec(spec);
     default:
       return EINVAL;
   }

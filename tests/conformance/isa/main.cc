@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Runs the cases of the public BPF ISA conformance suite (*.data) in a directory through the
-// load-time checker and the interpreter.
+// load-time checker and each engine.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -74,8 +74,8 @@ bool calls_register(const std::vector<Insn>& insns) {
 }
 
 /// Linux refuses what the instruction set defines here, so only the engine can be tried.
-bool refused_by_linux_alone(const std::string& log) {
-  return log.find("invalid shift") != log.npos;
+bool refused_by_linux_alone(const std::vector<Insn>& insns, const std::string& log) {
+  return log.find("invalid shift") != log.npos || calls_register(insns);
 }
 
 /// The suite's helper 5 gives back its argument.
@@ -85,10 +85,10 @@ u64 first_argument(HelperCall& call) {
 
 class Runner {
  public:
-  explicit Runner(AddressWindow& window)
+  Runner(AddressWindow& window, EngineKind kind)
       : window_(window),
         bpf_(host_, window, btf::kDefaultVersion),
-        interpreter_({&bpf_, host_, window, env_.helper_table}) {
+        engine_({&bpf_, host_, window, env_.helper_table}, kind) {
     env_.helper_table.add(
         {.id = 5, .name = "unwind", .fn = &first_argument, .args = {ArgKind::kAnything}});
   }
@@ -96,7 +96,6 @@ class Runner {
   Outcome run(const Case& test) {
     auto insns = program_of(test);
     if (!insns) return {Verdict::kFailed, insns.error().message};
-    if (calls_register(*insns)) return {Verdict::kSkipped, "Linux has no call by register"};
     const std::vector<u8> memory = memory_of(test);
     const bool wants_error = test.sections.contains("error");
 
@@ -108,7 +107,7 @@ class Runner {
     if (checked) {
       program.insns = std::move(checked->insns);
       program.subprogram_starts = std::move(checked->subprogram_starts);
-    } else if (refused_by_linux_alone(checked.error().log)) {
+    } else if (refused_by_linux_alone(*insns, checked.error().log)) {
       program.insns = std::move(*insns);
       program.subprogram_starts = {0};
     } else {
@@ -119,8 +118,8 @@ class Runner {
     void* block = memory.empty() ? nullptr : window_.allocate(memory.size(), kProgramMemory);
     if (block) std::memcpy(block, memory.data(), memory.size());
     host_.faults.clear();
-    const u64 result = interpreter_.run_callback(program, encode_callback(0),
-                                                 {reinterpret_cast<u64>(block), memory.size()});
+    const u64 result = engine_.run_callback(program, encode_callback(0),
+                                            {reinterpret_cast<u64>(block), memory.size()});
     window_.free(block);
     if (!host_.faults.empty()) {
       if (wants_error) return {Verdict::kPassed};
@@ -146,7 +145,7 @@ class Runner {
   RecordingHost host_;
   TestEnvironment env_;
   Bpf bpf_;
-  Interpreter interpreter_;
+  Engine engine_;
 };
 
 int run_directory(const std::filesystem::path& directory) {
@@ -160,16 +159,21 @@ int run_directory(const std::filesystem::path& directory) {
     fmt::print(stderr, "{}\n", window.error().message);
     return 1;
   }
-  Runner runner(**window);
+  std::vector<EngineKind> engines = {EngineKind::kInterpreter};
+  if (default_engine() != EngineKind::kInterpreter) engines.push_back(default_engine());
   u32 counts[3] = {};
-  for (const auto& path : paths) {
-    const Outcome outcome = runner.run(read_case(path));
-    counts[static_cast<u32>(outcome.verdict)]++;
-    constexpr const char* kWords[] = {"PASS", "FAIL", "SKIP"};
-    std::string why = outcome.why;
-    std::ranges::replace(why, '\n', '|');
-    fmt::print("{} {}{}{}\n", kWords[static_cast<u32>(outcome.verdict)], path.stem().string(),
-               why.empty() ? "" : ": ", why);
+  for (EngineKind kind : engines) {
+    Runner runner(**window, kind);
+    for (const auto& path : paths) {
+      const Outcome outcome = runner.run(read_case(path));
+      counts[static_cast<u32>(outcome.verdict)]++;
+      constexpr const char* kWords[] = {"PASS", "FAIL", "SKIP"};
+      std::string why = outcome.why;
+      std::ranges::replace(why, '\n', '|');
+      fmt::print("{} {} ({}){}{}\n", kWords[static_cast<u32>(outcome.verdict)],
+                 path.stem().string(), kind == EngineKind::kJit ? "jit" : "interpreter",
+                 why.empty() ? "" : ": ", why);
+    }
   }
   fmt::print("{} passed, {} failed, {} skipped\n", counts[0], counts[1], counts[2]);
   return counts[1] || !counts[0] ? 1 : 0;

@@ -45,9 +45,10 @@ u64 fill(HelperCall& call) {
 
 enum : u32 { kSum = 1, kTwice, kContext, kRefuse, kFill };
 
-class Interp : public testing::Test {
+/// Each test runs with both engines.
+class Engines : public testing::TestWithParam<EngineKind> {
  protected:
-  Interp() {
+  Engines() {
     env.helper_table.add({.id = kSum, .name = "bpf_sum", .fn = &sum_of_arguments});
     env.helper_table.add({.id = kTwice, .name = "bpf_twice", .fn = &call_twice});
     env.helper_table.add({.id = kContext, .name = "bpf_context", .fn = &read_context});
@@ -55,7 +56,7 @@ class Interp : public testing::Test {
     env.helper_table.add({.id = kFill, .name = "bpf_fill", .fn = &fill});
   }
 
-  /// A program that is not checked: what the interpreter does with it is its own doing.
+  /// A program that is not checked: what the engine does with it is its own doing.
   Program unchecked(std::string_view source) {
     auto insns = test::Assembler::assemble(source);
     EXPECT_TRUE(insns.has_value()) << (insns ? "" : insns.error().message);
@@ -87,30 +88,30 @@ class Interp : public testing::Test {
   test::RecordingHost host;
   test::TestEnvironment env;
   Bpf bpf{host, *window, btf::kDefaultVersion};
-  Interpreter engine{{&bpf, host, *window, env.helper_table}};
+  Engine engine{{&bpf, host, *window, env.helper_table}, GetParam()};
 };
 
-TEST_F(Interp, ArgumentsAreTheContext) {
+TEST_P(Engines, ArgumentsAreTheContext) {
   EXPECT_EQ(run("ldxdw %r0, [%r1+0]\nldxdw %r2, [%r1+8]\nlsh %r2, 8\nor %r0, %r2\nexit", {5, 7}),
             0x705u);
   EXPECT_EQ(run("ldxdw %r0, [%r1+16]\nexit", {5, 7}), 0u);
   EXPECT_TRUE(host.faults.empty());
 }
 
-TEST_F(Interp, TheContextIsReadOnly) {
+TEST_P(Engines, TheContextIsReadOnly) {
   EXPECT_EQ(run("mov %r0, 7\nstxdw [%r1+0], %r0\nexit", {5}), 0u);
   EXPECT_THAT(only_fault(), HasSubstr("insn 1: (7b) *(u64 *)(r1 +0) = r0: store of 8 bytes at"));
   EXPECT_THAT(only_fault(), HasSubstr("not writable: offset 0 of read-only memory"));
 }
 
-TEST_F(Interp, LoadsOutsideEveryObjectAreZeroAndCounted) {
+TEST_P(Engines, LoadsOutsideEveryObjectAreZeroAndCounted) {
   EXPECT_EQ(run("lddw %r1, 0xffff888000001234\nldxdw %r0, [%r1+8]\nadd %r0, 1\nexit"), 1u);
   EXPECT_EQ(run("mov %r1, 0\nldxw %r0, [%r1+0]\nexit"), 0u);
   EXPECT_TRUE(host.faults.empty());
   EXPECT_EQ(engine.faults_to_zero(), 2u);
 }
 
-TEST_F(Interp, LoadsAcrossTheEndOfAnObjectAreZero) {
+TEST_P(Engines, LoadsAcrossTheEndOfAnObjectAreZero) {
   const u64 memory = object(12, kProgramMemory);
   std::memset(reinterpret_cast<void*>(memory), 0xff, 12);
   EXPECT_EQ(run("ldxdw %r1, [%r1+0]\nldxw %r0, [%r1+8]\nexit", {memory}), 0xffffffffu);
@@ -118,7 +119,7 @@ TEST_F(Interp, LoadsAcrossTheEndOfAnObjectAreZero) {
   EXPECT_EQ(engine.faults_to_zero(), 1u);
 }
 
-TEST_F(Interp, StoresObeyTheTypeOfTheObject) {
+TEST_P(Engines, StoresObeyTheTypeOfTheObject) {
   const u64 thing = object(64, kThing);
   EXPECT_EQ(run("ldxdw %r1, [%r1+0]\nmov %r2, 3\nstxw [%r1+4], %r2\nmov %r0, 1\nexit", {thing}),
             1u);
@@ -130,25 +131,25 @@ TEST_F(Interp, StoresObeyTheTypeOfTheObject) {
   EXPECT_THAT(only_fault(), HasSubstr("lock *(u64 *)(r1 +16) += r2"));
 }
 
-TEST_F(Interp, StoresToNowhereAreFaults) {
+TEST_P(Engines, StoresToNowhereAreFaults) {
   run("mov %r1, 0\nstdw [%r1+16], 1\nexit");
   EXPECT_THAT(only_fault(), HasSubstr("store of 8 bytes at 0x10, which is no object"));
   EXPECT_EQ(engine.program_faults(), 1u);
 }
 
-TEST_F(Interp, FreedObjectsAreGone) {
+TEST_P(Engines, FreedObjectsAreGone) {
   const u64 memory = object(64, kProgramMemory);
   window->free(reinterpret_cast<void*>(memory));
   run("ldxdw %r1, [%r1+0]\nstdw [%r1+0], 1\nexit", {memory});
   EXPECT_THAT(only_fault(), HasSubstr("which is no object"));
 }
 
-TEST_F(Interp, MisalignedAccessesWorkAsOnX86) {
+TEST_P(Engines, MisalignedAccessesWorkAsOnX86) {
   EXPECT_EQ(run("lddw %r2, 0x1122334455667788\nstxdw [%r10-13], %r2\nldxw %r0, [%r10-12]\nexit"),
             0x44556677u);
 }
 
-TEST_F(Interp, AtomicsOf32BitsExtendWithZeros) {
+TEST_P(Engines, AtomicsOf32BitsExtendWithZeros) {
   // A cmpxchg that fails still zero-extends R0.
   EXPECT_EQ(run("stdw [%r10-8], -1\nlddw %r0, 0x1111111122222222\nmov %r1, 5\n"
                 "lock cmpxchg32 [%r10-8], %r1\nexit"),
@@ -164,14 +165,14 @@ TEST_F(Interp, AtomicsOf32BitsExtendWithZeros) {
             0xf0cu);
 }
 
-TEST_F(Interp, LoadAcquireAndStoreRelease) {
+TEST_P(Engines, LoadAcquireAndStoreRelease) {
   Program program = unchecked("mov %r1, 77\nstxw [%r10-8], %r1\nldxw %r0, [%r10-8]\nexit");
   program.insns[1] = {isa::kStx | isa::kAtomic | isa::kW, 10, 1, -8, isa::kStoreRelease};
   program.insns[2] = {isa::kStx | isa::kAtomic | isa::kW, 0, 10, -8, isa::kLoadAcquire};
   EXPECT_EQ(engine.run(program, {}), 77u);
 }
 
-TEST_F(Interp, LocalCallsHaveFramesOfTheirOwn) {
+TEST_P(Engines, LocalCallsHaveFramesOfTheirOwn) {
   EXPECT_EQ(run(R"(
       mov %r6, 60
       stdw [%r10-8], 5
@@ -191,7 +192,7 @@ TEST_F(Interp, LocalCallsHaveFramesOfTheirOwn) {
             9u + 7u + 60u);
 }
 
-TEST_F(Interp, EightFramesAndNoMore) {
+TEST_P(Engines, EightFramesAndNoMore) {
   const char* recursion = R"(
       mov %r1, 7
       call local down
@@ -213,7 +214,7 @@ TEST_F(Interp, EightFramesAndNoMore) {
   EXPECT_THAT(only_fault(), HasSubstr("more than 8 nested calls"));
 }
 
-TEST_F(Interp, CallbacksRunInTheSameRun) {
+TEST_P(Engines, CallbacksRunInTheSameRun) {
   Program program = unchecked(R"(
       lddw %r1, 0
       mov %r2, 20
@@ -242,12 +243,12 @@ TEST_F(Interp, CallbacksRunInTheSameRun) {
   }
 }
 
-TEST_F(Interp, HelpersGetArgumentsAndContext) {
+TEST_P(Engines, HelpersGetArgumentsAndContext) {
   EXPECT_EQ(run("mov %r1, 1\nmov %r2, 2\nmov %r3, 3\nmov %r4, 4\nmov %r5, 5\ncall 1\nexit"), 15u);
   EXPECT_EQ(run("mov %r6, %r1\ncall 3\nsub %r0, %r6\nadd %r0, 1\nexit", {0}), 1u);
 }
 
-TEST_F(Interp, ArgumentsOfHelpersAreChecked) {
+TEST_P(Engines, ArgumentsOfHelpersAreChecked) {
   EXPECT_EQ(run("mov %r1, %r10\nadd %r1, -8\ncall 5\nldxdw %r0, [%r10-8]\nexit"), 99u);
   EXPECT_TRUE(host.faults.empty());
   EXPECT_EQ(run("mov %r6, 1\ncall 5\nmov %r0, 1\nexit", {0}), 0u);  // the context
@@ -255,12 +256,12 @@ TEST_F(Interp, ArgumentsOfHelpersAreChecked) {
   EXPECT_THAT(only_fault(), HasSubstr("is not 8 bytes of writable memory"));
 }
 
-TEST_F(Interp, AHelperCanEndTheRun) {
+TEST_P(Engines, AHelperCanEndTheRun) {
   EXPECT_EQ(run("call 4\nmov %r0, 9\nexit"), 0u);
   EXPECT_EQ(only_fault(), "insn 0: (85) call bpf_refuse#4: not today");
 }
 
-TEST_F(Interp, KfuncsAreCalledByIndex) {
+TEST_P(Engines, KfuncsAreCalledByIndex) {
   KfuncRegistry registry;
   registry.add({.name = "double_it", .fn = [](KfuncCall& call) { return call.args[0] * 2; }});
   Program program = unchecked("mov %r1, 21\ncall 0\nexit");
@@ -269,7 +270,7 @@ TEST_F(Interp, KfuncsAreCalledByIndex) {
   EXPECT_EQ(engine.run(program, {}), 42u);
 }
 
-TEST_F(Interp, NestedRunsDoNotDisturbEachOther) {
+TEST_P(Engines, NestedRunsDoNotDisturbEachOther) {
   Program inner = unchecked("stdw [%r10-8], 1\nldxdw %r0, [%r1+0]\nexit");
   KfuncRegistry registry;
   registry.add({.name = "nest", .fn = [&](KfuncCall& call) {
@@ -284,7 +285,7 @@ TEST_F(Interp, NestedRunsDoNotDisturbEachOther) {
   EXPECT_EQ(host.charged, 9u);
 }
 
-TEST_F(Interp, InstructionsAreCountedAndCharged) {
+TEST_P(Engines, InstructionsAreCountedAndCharged) {
   Program program = unchecked(
       "mov %r1, 10\nlddw %r2, 0\nagain:\nsub %r1, 1\njne %r1, 0, again\n"
       "mov %r0, 0\nexit");
@@ -293,13 +294,13 @@ TEST_F(Interp, InstructionsAreCountedAndCharged) {
   EXPECT_EQ(host.charged, 24u);
 }
 
-TEST_F(Interp, EndlessProgramsAreEnded) {
+TEST_P(Engines, EndlessProgramsAreEnded) {
   run("again:\nadd %r0, 1\nja again\nexit");
   EXPECT_THAT(only_fault(), HasSubstr("ran too long"));
   EXPECT_LE(host.charged, kMaxRunInsns + 2);
 }
 
-TEST_F(Interp, MayGotoEndsLoopsWithoutAFault) {
+TEST_P(Engines, MayGotoEndsLoopsWithoutAFault) {
   EXPECT_EQ(run("again:\nadd %r0, 1\nmay_goto out\nja again\nout:\nexit"), kMaxMayGoto + 1);
   EXPECT_TRUE(host.faults.empty());
   // Long bodies: by instructions.
@@ -309,7 +310,7 @@ TEST_F(Interp, MayGotoEndsLoopsWithoutAFault) {
   EXPECT_TRUE(host.faults.empty());
 }
 
-TEST_F(Interp, WhatIsNoInstructionIsAFault) {
+TEST_P(Engines, WhatIsNoInstructionIsAFault) {
   Program program = unchecked("mov %r0, 1\nexit");
   program.insns[0].code = 0xff;
   engine.run(program, {});
@@ -319,6 +320,15 @@ TEST_F(Interp, WhatIsNoInstructionIsAFault) {
   engine.run(program, {});
   EXPECT_THAT(only_fault(), HasSubstr("past the last instruction"));
 }
+
+std::vector<EngineKind> all_engines() {
+  std::vector<EngineKind> engines = {EngineKind::kInterpreter};
+  if (default_engine() != EngineKind::kInterpreter) engines.push_back(default_engine());
+  return engines;
+}
+INSTANTIATE_TEST_SUITE_P(Both, Engines, testing::ValuesIn(all_engines()), [](const auto& info) {
+  return info.param == EngineKind::kJit ? "Jit" : "Interpreter";
+});
 
 }  // namespace
 }  // namespace uscx::bpf

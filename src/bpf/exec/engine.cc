@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "bpf/exec/exec.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/assert.h"
+#include "bpf/disasm.h"
+#include "bpf/exec/run.h"
+#include "bpf/maps/arena.h"
+
+namespace uscx::bpf {
+
+EngineKind default_engine() {
+  return jit_available() ? EngineKind::kJit : EngineKind::kInterpreter;
+}
+
+struct Engine::Impl {
+  ExecEnvironment env;
+  EngineKind kind = EngineKind::kInterpreter;
+  std::unique_ptr<Jit> jit = nullptr;  // made when it is first used
+  // Blocks of finished runs, to be used again last-in first-out. They stay in the window, which
+  // goes away with the kernel.
+  std::vector<u64> stacks = {};
+  std::vector<u64> contexts = {};
+  u64 faults_to_zero = 0;
+  u64 program_faults = 0;
+
+  u64 take(std::vector<u64>& pool, std::size_t size, const ObjectType& type) {
+    if (pool.empty()) return reinterpret_cast<u64>(env.window.allocate(size, type));
+    const u64 block = pool.back();
+    pool.pop_back();
+    return block;
+  }
+
+  void prepare(const Program& program);
+  u64 run(const Program& program, u32 entry, u64 context, const std::array<u64, 5>& registers);
+};
+
+Engine::Engine(const ExecEnvironment& env, EngineKind kind) : impl_(new Impl{.env = env}) {
+  use(kind);
+}
+Engine::~Engine() = default;
+
+EngineKind Engine::kind() const {
+  return impl_->kind;
+}
+
+void Engine::use(EngineKind kind) {
+  impl_->kind = kind;
+  if (kind == EngineKind::kJit && !impl_->jit) impl_->jit = Jit::create();
+  USCX_ASSERT(kind == EngineKind::kInterpreter || impl_->jit);
+}
+
+void Engine::prepare(const Program& program) {
+  impl_->prepare(program);
+}
+
+void Engine::Impl::prepare(const Program& program) {
+  std::shared_ptr<DecodedProgram> decoded = decode_program(program, env.helpers);
+  if (kind == EngineKind::kJit) decoded->jit = jit->compile(program, *decoded, env.trust_proofs);
+  program.decoded = std::move(decoded);
+}
+
+u64 Engine::Impl::run(const Program& program, u32 entry, u64 context,
+                      const std::array<u64, 5>& registers) {
+  if (!program.decoded) prepare(program);
+  USCX_ASSERT(entry < program.decoded->ops.size());
+  ExecRun run(env, program, *program.decoded, take(stacks, kStackBlock, kProgramMemory), context);
+  u64 result = run.execute(entry, registers);
+  if (run.exception) [[unlikely]] {
+    run.stopped = 0;
+    result = *run.exception;
+    if (program.exception_callback) {
+      result = run.execute(*program.exception_callback, {*run.exception});
+    }
+  }
+  stacks.push_back(run.stack);
+  run.charge();
+  faults_to_zero += run.loads_to_zero;
+  if (run.arena_faults) [[unlikely]]
+    run.report_arena_faults();
+  program.run_count++;
+  program.insns_executed += run.insns;
+  if (run.stopped) [[unlikely]] {
+    result = 0;
+    program_faults++;
+    env.host.program_fault(program, run.reason);
+  }
+  return result;
+}
+
+u64 Engine::run(const Program& program, std::span<const u64> args) {
+  USCX_ASSERT(args.size() <= kMaxContextWords);
+  constexpr u64 kBytes = kMaxContextWords * sizeof(u64);
+  const u64 context = impl_->take(impl_->contexts, kBytes, kReadOnlyMemory);
+  auto* words = reinterpret_cast<u64*>(context);
+  std::copy(args.begin(), args.end(), words);
+  std::fill(words + args.size(), words + kMaxContextWords, 0);
+  const u64 result = impl_->run(program, 0, context, {context});
+  impl_->contexts.push_back(context);
+  return result;
+}
+
+u64 Engine::run_with_context(const Program& program, u64 context) {
+  return impl_->run(program, 0, context, {context});
+}
+
+u64 Engine::run_callback(const Program& program, u64 callback,
+                         const std::array<u64, 5>& registers) {
+  USCX_ASSERT(is_callback(callback));
+  return impl_->run(program, callback_insn(callback), 0, registers);
+}
+
+u64 Engine::faults_to_zero() const {
+  return impl_->faults_to_zero;
+}
+u64 Engine::program_faults() const {
+  return impl_->program_faults;
+}
+
+ExecRun::ExecRun(const ExecEnvironment& env_, const Program& program_,
+                 const DecodedProgram& decoded_, u64 stack_, u64 context_)
+    : env(env_), program(program_), decoded(decoded_), context(context_) {
+  stack = stack_;
+  limit = env.max_run_insns;
+  half_limit = limit / 2;
+  spans = env.window.span_table();
+}
+
+u64 ExecRun::execute(u32 entry, const std::array<u64, 5>& registers) {
+  if (depth >= kMaxFrames) return abandon_deep(entry);
+  if (insns > limit) return abandon_long(entry);  // callbacks that loop
+  if (!decoded.jit || !decoded.jit->is_entry(entry)) return interpret(entry, registers);
+  const u32 bottom = depth++;
+  const u64 saved_may_goto = may_goto;
+  const u64 saved_unwind_sp = unwind_sp;
+  may_goto = kMaxMayGoto;
+  const u64 result =
+      decoded.jit->enter(*this, entry, registers, stack + kStackBlock - u64{bottom} * kStackSize);
+  depth = bottom;
+  may_goto = saved_may_goto;
+  unwind_sp = saved_unwind_sp;
+  return result;
+}
+
+void ExecRun::charge() {
+  const u64 fresh = insns - charged;
+  charged = insns;
+  if (fresh) env.host.charge_instructions(fresh);
+}
+
+void* ExecRun::arena_memory(u64 pointer, u32 size) {
+  return decoded.arena ? decoded.arena->at(static_cast<u32>(pointer), size) : nullptr;
+}
+
+/// Linux: bpf_prog_report_arena_violation, of 7.0 and later.
+void ExecRun::report_arena_faults() {
+  const u64 user_upper = decoded.arena->user_vm_start() >> 32 << 32;
+  const u64 count = std::min<u64>(arena_faults, first_arena_faults.size());
+  for (u64 i = 0; i < count; i++) {
+    const ArenaFault& fault = first_arena_faults[i];
+    env.host.program_stderr(
+        program, fmt::format("ERROR: Arena {} access at unmapped address {:#x}\n",
+                             fault.write ? "WRITE" : "READ", user_upper + fault.address));
+  }
+}
+
+u64 ExecRun::abandon(u32 insn, std::string_view why) {
+  if (stopped) return 0;  // the first reason explains the others
+  stopped = 1;
+  auto namer = [this](const Insn& call) -> std::string {
+    const u32 number = static_cast<u32>(call.imm);
+    if (call.src != 0) {
+      return number < program.kfuncs.size() ? std::string(program.kfuncs[number]->name) : "";
+    }
+    const Helper* helper = env.helpers.find(number);
+    return helper ? std::string(helper->name) : "";
+  };
+  const std::string text = insn < program.insns.size() ? disassemble(program.insns, insn, namer)
+                                                       : std::string("past the last instruction");
+  reason = fmt::format("insn {}: {}: {}", insn, text, why);
+  return 0;
+}
+
+u64 ExecRun::abandon_store(u32 insn, u64 addr, u32 bytes) {
+  const Extent* extent = env.window.find(addr);
+  if (!extent) {
+    return abandon(insn,
+                   fmt::format("store of {} bytes at {:#x}, which is no object", bytes, addr));
+  }
+  return abandon(insn,
+                 fmt::format("store of {} bytes at {:#x}, not writable: offset {} of {} ({} "
+                             "bytes)",
+                             bytes, addr, addr - extent->start, extent->type->name, extent->size));
+}
+
+u64 ExecRun::call_back(u64 callback, const std::array<u64, 5>& registers) {
+  if (stopped) return 0;
+  const u32 insn = callback_insn(callback);
+  const auto& starts = program.subprogram_starts;
+  if (!is_callback(callback) || !std::binary_search(starts.begin(), starts.end(), insn)) {
+    return abandon(0, fmt::format("callback {:#x} is no function of the program", callback));
+  }
+  return execute(insn, registers);
+}
+
+u64 ExecRun::call_helper(u32 insn, const Helper& helper, const std::array<u64, 5>& registers) {
+  if (helper.might_sleep) charge();
+  HelperCall call(*env.bpf, program, registers, this, context);
+  const u64 result = helper.fn(call);
+  if (call.faulted()) return abandon(insn, call.fault_text());
+  return result;
+}
+
+u64 ExecRun::call_helper_by_number(u32 insn, u64 number, const std::array<u64, 5>& registers) {
+  const Helper* helper = number <= ~u32{0} ? env.helpers.find(static_cast<u32>(number)) : nullptr;
+  if (!helper || !helper->fn) return abandon(insn, fmt::format("{:#x} is no helper", number));
+  return call_helper(insn, *helper, registers);
+}
+
+u64 ExecRun::call_kfunc(u32 insn, const Kfunc& kfunc, const std::array<u64, 5>& registers) {
+  if (kfunc.flags & kKfSleepable) charge();
+  KfuncCall call(*env.bpf, program, registers, this);
+  const u64 result = kfunc.fn(call);
+  if (call.faulted()) return abandon(insn, call.fault_text());
+  return result;
+}
+
+}  // namespace uscx::bpf

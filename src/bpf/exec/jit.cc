@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "bpf/exec/jit.h"
+
+#if defined(__x86_64__)
+#include <algorithm>
+
+#include "base/assert.h"
+#include "bpf/exec/jit_translator.h"
+#include "bpf/verifier/proof.h"
+
+namespace uscx::bpf {
+
+bool jit_available() {
+  return true;
+}
+
+namespace jit {
+
+Translator::Translator(const Program& program, const DecodedProgram& decoded, const Stubs& stubs,
+                       asmjit::CodeHolder& code, bool trust_proof)
+    : program_(program), decoded_(decoded), stubs_(stubs), a_(&code) {
+  has_bmi2_ = asmjit::CpuInfo::host().hasFeature(asmjit::CpuFeatures::X86::kBMI2);
+  arena_ = decoded.arena;
+  if (trust_proof && program.proof) {
+    proof_ = program.proof.get();
+    USCX_ASSERT(proof_->insns.size() == program.insns.size());
+  }
+  leader_.resize(decoded.ops.size());
+  labels_.resize(decoded.ops.size());
+  find_leaders();
+}
+
+/// Where blocks begin. What was never checked may jump between the halves of an ld_imm64; what lies
+/// there is then a block of its own, out of line.
+void Translator::find_leaders() {
+  const auto& ops = decoded_.ops;
+  auto lead = [&](u32 index) { leader_[index] = true; };
+  second_half_.resize(ops.size());
+  for (u32 i = 0; i < ops.size(); i++) {
+    if (ops[i].code == OpCode::k_ld_imm64) second_half_[++i] = true;
+  }
+  auto visit = [&](u32 i) {
+    const OpCode code = ops[i].code;
+    if (is_jump(code)) lead(i + static_cast<u32>(ops[i].off));
+    if (i + 1 < ops.size() && ends_block(code)) lead(i + 1);
+    if (code == OpCode::k_may_goto) uses_may_goto_ = true;
+  };
+  lead(0);
+  for (u32 start : program_.subprogram_starts) lead(start);
+  for (u32 i = 0; i < ops.size(); i++) {
+    if (!second_half_[i]) visit(i);
+  }
+  // Each turn adds a leader, or is the last.
+  for (bool more = true; more;) {
+    more = false;
+    for (u32 i = 0; i < ops.size(); i++) {
+      if (!second_half_[i] || !leader_[i] || std::ranges::find(odd_, i) != odd_.end()) continue;
+      odd_.push_back(i);
+      visit(i);
+      lead(after(i));
+      more = true;
+    }
+  }
+  for (u32 i = 0; i < ops.size(); i++) {
+    if (leader_[i]) labels_[i] = a_.newLabel();
+  }
+}
+
+u32 Translator::after(u32 index) const {
+  const u32 next = index + (decoded_.ops[index].code == OpCode::k_ld_imm64 ? 2 : 1);
+  return std::min(next, static_cast<u32>(decoded_.ops.size()) - 1);
+}
+
+/// The second half of an ld_imm64 after `index` within the block: never executed.
+u32 Translator::wide_after(u32 index) const {
+  u32 halves = 0;
+  for (u32 i = index; i < block_end_; i++) {
+    if (decoded_.ops[i].code == OpCode::k_ld_imm64) halves++, i++;
+  }
+  return halves;
+}
+
+/// Counts the block's instructions. It ends at the next leader, or where control leaves it.
+void Translator::start_block(u32 index) {
+  a_.bind(labels_[index]);
+  forget_known();
+  u32 count = 0;
+  u32 end = index;
+  do {
+    count++;
+    const OpCode code = decoded_.ops[end].code;
+    end += code == OpCode::k_ld_imm64 ? 2 : 1;
+    if (ends_block(code)) break;
+  } while (!second_half_[index] && end < decoded_.ops.size() && !leader_[end]);
+  block_end_ = end;
+  a_.add(kCount, count);
+}
+
+void Translator::translate() {
+  const auto& ops = decoded_.ops;
+  for (u32 i = 0; i < ops.size(); i++) {
+    if (second_half_[i]) continue;
+    if (leader_[i]) start_block(i);
+    instruction(i, ops[i]);
+  }
+  for (u32 i : odd_) {
+    start_block(i);
+    block_end_ = i + 1;
+    instruction(i, ops[i]);
+    a_.jmp(labels_[after(i)]);
+  }
+  emit_cold_paths();
+}
+
+void Translator::emit_cold_paths() {
+  while (!cold_.empty()) {
+    const auto emit = std::move(cold_.front());
+    cold_.pop_front();
+    emit();
+  }
+}
+
+void Translator::instruction(u32 index, const Op& op) {
+  const u32 number = static_cast<u32>(op.code);
+  if (number < kNrFourfold) {
+    const auto base = static_cast<OpCode>(number & ~3u);
+    if (base >= OpCode::k_jeq64k) return branch(index, base, number & 3, op);
+    alu(base, number & 3, op);
+    return follow(op);
+  }
+  switch (op.code) {
+    case OpCode::k_ld_imm64:
+      load_number(op.dst, op.imm);
+      return follow(op);
+    case OpCode::k_ldx1:
+      load(index, op, 1, false);
+      return follow(op);
+    case OpCode::k_ldx2:
+      load(index, op, 2, false);
+      return follow(op);
+    case OpCode::k_ldx4:
+      load(index, op, 4, false);
+      return follow(op);
+    case OpCode::k_ldx8:
+      load(index, op, 8, false);
+      return follow(op);
+    case OpCode::k_ldsx1:
+      load(index, op, 1, true);
+      return follow(op);
+    case OpCode::k_ldsx2:
+      load(index, op, 2, true);
+      return follow(op);
+    case OpCode::k_ldsx4:
+      load(index, op, 4, true);
+      return follow(op);
+    case OpCode::k_stx1:
+      return store(index, op, 1, true);
+    case OpCode::k_stx2:
+      return store(index, op, 2, true);
+    case OpCode::k_stx4:
+      return store(index, op, 4, true);
+    case OpCode::k_stx8:
+      return store(index, op, 8, true);
+    case OpCode::k_st1:
+      return store(index, op, 1, false);
+    case OpCode::k_st2:
+      return store(index, op, 2, false);
+    case OpCode::k_st4:
+      return store(index, op, 4, false);
+    case OpCode::k_st8:
+      return store(index, op, 8, false);
+    case OpCode::k_atomic4:
+    case OpCode::k_atomic8:
+      atomic(index, op, op.code == OpCode::k_atomic8 ? 8 : 4);
+      if (op.imm & 1) known_[op.imm == 0xf1 ? 0 : op.src] = {};
+      return;
+    case OpCode::k_cast_user:
+      cast_user(op);
+      return follow(op);
+    case OpCode::k_ja:
+      return jump(index, op);
+    case OpCode::k_may_goto:
+      return may_goto(index, op);
+    case OpCode::k_call_helper:
+      return call_helper(index, op);
+    case OpCode::k_call_kfunc:
+      return call_out(index, reinterpret_cast<const void*>(&uscx_jit_call_kfunc));
+    case OpCode::k_call_register:
+      return call_register(index, op);
+    case OpCode::k_call_local:
+      return call_local(index, op);
+    case OpCode::k_exit:
+      a_.ret();
+      return;
+    case OpCode::k_trap:
+      return abandon_at(index, stubs_.abandon_trap);
+    default:
+      unary(op);
+      follow(op);
+  }
+}
+
+std::vector<u32> Translator::entries(const asmjit::CodeHolder& code) const {
+  std::vector<u32> offsets(leader_.size(), kNoEntry);
+  for (u32 i = 0; i < leader_.size(); i++) {
+    if (leader_[i]) offsets[i] = static_cast<u32>(code.labelOffset(labels_[i]));
+  }
+  return offsets;
+}
+
+std::vector<Fault> Translator::faults(const asmjit::CodeHolder& code) const {
+  std::vector<Fault> result;
+  for (const FaultLabel& f : faults_) {
+    result.push_back(f.fault);
+    result.back().resume = static_cast<u32>(code.labelOffset(f.resume));
+  }
+  std::ranges::sort(result, {}, &Fault::begin);
+  return result;
+}
+
+namespace {
+
+/// Emitting never fails but for a mistake here.
+class Strict final : public asmjit::ErrorHandler {
+ public:
+  void handleError(asmjit::Error, const char* message, asmjit::BaseEmitter*) override {
+    assertion_failed(message, __FILE__, __LINE__, "asmjit");
+  }
+};
+
+/// The memory, shared by the Jit and all code in it.
+struct Memory {
+  asmjit::JitRuntime runtime;
+  Strict strict;
+  Stubs stubs;
+
+  const void* add(asmjit::CodeHolder& code) {
+    void* at = nullptr;
+    USCX_ASSERT(runtime.add(&at, &code) == asmjit::kErrorOk);
+    return at;
+  }
+  void init(asmjit::CodeHolder& code) {
+    USCX_ASSERT(code.init(runtime.environment()) == asmjit::kErrorOk);
+    code.setErrorHandler(&strict);
+  }
+};
+
+class Code final : public JitCode {
+ public:
+  Code(std::shared_ptr<Memory> memory, const void* at, u64 size, std::vector<u32> entries,
+       std::vector<Fault> faults, ArenaMap* arena)
+      : memory_(std::move(memory)), at_(at), size_(size), entries_(std::move(entries)) {
+    if (!faults.empty()) faulting_.emplace(at, size, std::move(faults), arena);
+  }
+  ~Code() override { memory_->runtime.release(const_cast<void*>(at_)); }
+
+  bool is_entry(u32 insn) const override {
+    return insn < entries_.size() && entries_[insn] != Translator::kNoEntry;
+  }
+  u64 enter(RunState& run, u32 insn, const std::array<u64, 5>& registers,
+            u64 frame_pointer) const override {
+    return memory_->stubs.enter(&run, registers.data(), frame_pointer,
+                                static_cast<const std::byte*>(at_) + entries_[insn]);
+  }
+  u64 size() const override { return size_; }
+
+ private:
+  std::shared_ptr<Memory> memory_;
+  const void* at_;
+  u64 size_;
+  std::vector<u32> entries_;
+  std::optional<FaultingCode> faulting_;
+};
+
+class X86Jit final : public Jit {
+ public:
+  X86Jit() {
+    asmjit::CodeHolder code;
+    memory_->init(code);
+    x86::Assembler a(&code);
+    memory_->stubs = emit_stubs(a);
+    relocate(memory_->stubs, reinterpret_cast<u64>(memory_->add(code)));
+  }
+
+  std::shared_ptr<const JitCode> compile(const Program& program, const DecodedProgram& decoded,
+                                         bool trust_proof) override {
+    asmjit::CodeHolder code;
+    memory_->init(code);
+    Translator translator(program, decoded, memory_->stubs, code, trust_proof);
+    translator.translate();
+    const void* at = memory_->add(code);
+    return std::make_shared<Code>(memory_, at, code.codeSize(), translator.entries(code),
+                                  translator.faults(code), decoded.arena);
+  }
+
+ private:
+  std::shared_ptr<Memory> memory_ = std::make_shared<Memory>();
+};
+
+}  // namespace
+}  // namespace jit
+
+std::unique_ptr<Jit> Jit::create() {
+  return std::make_unique<jit::X86Jit>();
+}
+
+}  // namespace uscx::bpf
+
+#else
+
+namespace uscx::bpf {
+
+bool jit_available() {
+  return false;
+}
+std::unique_ptr<Jit> Jit::create() {
+  return nullptr;
+}
+
+}  // namespace uscx::bpf
+#endif

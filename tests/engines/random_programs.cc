@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// random_programs COUNT [SEED]: valid random programs, of every instruction, run by both engines
+// (valid: every register is written before it is read, every jump leads to an instruction).
+// They must agree in R0, all registers at the end, all memory, the instructions counted, the loads
+// that faulted, and why a run was abandoned.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "base/hash.h"
+#include "bpf/bpf.h"
+#include "bpf/disasm.h"
+#include "bpf/exec/exec.h"
+#include "bpf/isa.h"
+#include "bpf/maps/arena.h"
+#include "support/bpf_engine.h"
+
+namespace uscx::bpf::test {
+namespace {
+
+using namespace isa;
+
+constexpr u64 kRunLimit = 3'000;
+constexpr u32 kDataBytes = 64;
+constexpr u64 kArenaStart = (u64{1} << 44) + 0x8000'0000;  // of user space
+constexpr u32 kArenaPages = 8;
+constexpr u64 kPage = ArenaMap::kPage;
+constexpr u32 kStackBytes = kStackSize * kMaxFrames;
+
+u64 call_back(HelperCall& call) {
+  const u64 first = call.call_back(call.args[0], {call.args[1], call.args[2], 3, 4, 5});
+  if (call.stopped()) return 0;
+  return first + call.call_back(call.args[0], {first, 2, 3, 4, call.args[3]});
+}
+u64 mix(HelperCall& call) {
+  u64 sum = 0;
+  for (u64 arg : call.args) sum = sum * 31 + arg;
+  return sum;
+}
+bool even_words(u64 offset, u32 size) {
+  return size == 4 && offset % 8 == 0;
+}
+constexpr ObjectType kObject{"object", &even_words};
+
+/// Writes one valid program.
+class Generator {
+ public:
+  Generator(Random& random, const std::vector<u64>& blocks) : random_(random), blocks_(blocks) {}
+
+  Program program() {
+    const u32 subprograms = 1 + below(3);
+    std::vector<u32> starts;
+    for (u32 i = 0; i < subprograms; i++) {
+      starts.push_back(size());
+      first_callee_ = i + 1;
+      last_callee_ = subprograms;
+      subprogram(i == 0);
+    }
+    for (const auto& [at, callee] : calls_) {
+      if (is_call(insns_[at])) {
+        insns_[at].imm = static_cast<s32>(starts[callee]) - static_cast<s32>(at) - 1;
+      } else {
+        const u64 value = encode_callback(starts[callee]);
+        insns_[at].imm = static_cast<s32>(value);
+        insns_[at + 1].imm = static_cast<s32>(value >> 32);
+      }
+    }
+    Program program;
+    program.name = "random";
+    program.insns = std::move(insns_);
+    program.subprogram_starts = std::move(starts);
+    return program;
+  }
+
+ private:
+  u32 below(u32 n) { return static_cast<u32>(random_.below(n)); }
+  bool chance(u32 percent) { return below(100) < percent; }
+  u32 size() const { return static_cast<u32>(insns_.size()); }
+  u8 any_register() { return static_cast<u8>(below(10)); }
+  void emit(int code, u8 dst, u8 src, s32 off, s32 imm) {
+    insns_.push_back({static_cast<u8>(code), static_cast<u8>(dst & 15), static_cast<u8>(src & 15),
+                      static_cast<s16>(off), imm});
+  }
+  s32 number() {
+    static constexpr s32 kEdges[] = {0,   1,   -1,   2,   31,     32,        63,       64,
+                                     127, 128, -128, 255, 0x7fff, INT32_MAX, INT32_MIN};
+    return chance(40) ? kEdges[below(std::size(kEdges))] : static_cast<s32>(random_.next());
+  }
+  u64 wide_number() {
+    static constexpr u64 kEdges[] = {0,          1ULL << 63,    ~0ULL,
+                                     1ULL << 32, 0xffffffffULL, 0x80000000ULL};
+    return chance(40) ? kEdges[below(std::size(kEdges))] : random_.next();
+  }
+  void wide(u8 dst, u64 value) {
+    emit(kLdImm64, dst, 0, 0, static_cast<s32>(value));
+    emit(0, 0, 0, 0, static_cast<s32>(value >> 32));
+  }
+  void set(u8 r) {
+    if (chance(50)) return wide(r, wide_number());
+    emit(kAlu64 | kMov | kK, r, 0, 0, number());
+  }
+
+  void subprogram(bool main) {
+    jumps_.clear();
+    for (u8 r = main ? 1 : 6; r < 10; r++) set(r);
+    set(0);
+    const u32 length = 4 + below(28);
+    if (first_callee_ < last_callee_) call(2 + below(2), first_callee_);  // so that it is reached
+    for (u32 i = 0; i < length; i++) statement();
+    // All registers become memory, which is compared.
+    const u32 end = size();
+    for (u8 r = 0; r < 10; r++) {
+      emit(kStx | kMem | kDw, 10, r, main ? -8 * (r + 1) : -8 * (r + 11), 0);
+    }
+    emit(kExitOpcode, 0, 0, 0, 0);
+    for (const auto& [at, anywhere] : jumps_) {
+      // To the start of some statement: a later one, mostly.
+      u32 target = end;
+      const auto later = std::ranges::upper_bound(starts_, at);
+      const u32 nr_later = static_cast<u32>(starts_.end() - later);
+      if (anywhere) target = starts_[below(static_cast<u32>(starts_.size()))];
+      if (!anywhere && nr_later) target = later[below(nr_later)];
+      const s32 distance = static_cast<s32>(target) - static_cast<s32>(at) - 1;
+      if (insns_[at].code == kGotol) {
+        insns_[at].imm = distance;
+      } else {
+        insns_[at].off = static_cast<s16>(distance);
+      }
+    }
+    starts_.clear();
+  }
+
+  void statement() {
+    starts_.push_back(size());
+    const u32 kind = below(100);
+    if (kind < 45) {
+      arithmetic();
+    } else if (kind < 70) {
+      memory();
+    } else if (kind < 85) {
+      jump();
+    } else if (kind < 93) {
+      set(any_register());
+    } else {
+      call();
+    }
+  }
+
+  void arithmetic() {
+    static constexpr u8 kOps[] = {kAdd, kSub, kMul, kDiv, kOr,  kAnd,  kLsh,
+                                  kRsh, kNeg, kMod, kXor, kMov, kArsh, kEnd};
+    const u8 op = kOps[below(std::size(kOps))];
+    const bool wide = chance(50);
+    const bool from_register = chance(50);
+    const u8 cls = wide ? kAlu64 : kAlu;
+    const u8 dst = any_register();
+    const u8 src = chance(90) ? any_register() : 10;
+    s32 imm = number();
+    if (op == kNeg) return emit(cls | op, dst, 0, 0, 0);
+    if (op == kEnd) {
+      // On ALU64 a swap; on ALU to little (K) or big (X) endian.
+      return emit(cls | op | (!wide && from_register ? kX : kK), dst, 0, 0, 16 << below(3));
+    }
+    s32 off = 0;
+    if (op == kDiv || op == kMod) {
+      off = chance(50) ? 1 : 0;
+      if (imm == 0) imm = 3;
+    }
+    if (op == kLsh || op == kRsh || op == kArsh) imm &= wide ? 63 : 31;
+    if (op == kMov && from_register && src != 10) {
+      static constexpr s32 kSigned[] = {0, 0, 8, 16, 32};
+      off = kSigned[below(wide ? 5 : 4)];
+    }
+    if (from_register) {
+      if (src == 10 && !(op == kMov && wide) && op != kAdd)
+        return emit(cls | op | kX, dst, dst, off, 0);
+      return emit(cls | op | kX, dst, src == 10 && !wide ? dst : src, off, 0);
+    }
+    emit(cls | op | kK, dst, 0, off, imm);
+    if (chance(3)) emit(kAlu64 | kMov | kX, dst, any_register(), kAddrSpaceCast, 1 << 16);
+  }
+
+  /// A register and offset that point at something, mostly.
+  std::pair<u8, s32> place(u32 bytes) {
+    const s32 aligned = -static_cast<s32>((1 + below(kStackSize / bytes)) * bytes);
+    if (chance(50)) return {10, aligned};
+    const u8 base = static_cast<u8>(6 + below(4));
+    if (chance(25)) {
+      if (chance(5)) {  // the ends of what is near
+        emit(kAlu | kMov | kK, base, 0, 0, static_cast<s32>(below(64)) - 32);
+        return {base, chance(50) ? INT16_MIN : INT16_MAX - 32};
+      }
+      wide(base, kArenaStart + below(kArenaPages + 1) * kPage + (chance(50) ? 8 * below(512) : 0));
+      emit(kAlu64 | kMov | kX, base, base, kAddrSpaceCast, 1);
+      if (chance(20)) emit(kAlu64 | kAdd | kK, base, 0, 0, static_cast<s32>(below(64)) - 8);
+      return {base, static_cast<s32>(below(16)) - 4};
+    }
+    if (chance(30)) {
+      emit(kAlu64 | kMov | kX, base, 10, 0, 0);
+      emit(kAlu64 | kAdd | kK, base, 0, 0,
+           aligned + (chance(4) ? static_cast<s32>(below(1024)) : 0));
+      return {base, chance(70) ? 0 : static_cast<s32>(below(16)) - 8};
+    }
+    if (chance(98)) {
+      wide(base, chance(85) ? blocks_[0] : blocks_[below(static_cast<u32>(blocks_.size()))]);
+      if (chance(5)) {
+        emit(kAlu64 | kMov | kK, 0, 0, 0, static_cast<s32>(below(kDataBytes)));
+        emit(kAlu64 | kAdd | kX, base, 0, 0, 0);
+      }
+      return {base, static_cast<s32>(below(kDataBytes / bytes) * bytes) +
+                        (chance(2) ? static_cast<s32>(below(256)) - 128 : 0)};
+    }
+    return {any_register(), static_cast<s32>(below(32)) - 16};
+  }
+
+  void memory() {
+    static constexpr u8 kSizes[] = {kB, kH, kW, kDw};
+    const u32 log2 = below(4);
+    const u8 size = kSizes[log2];
+    const auto [base, off] = place(1u << log2);
+    const u8 other = any_register();
+    switch (below(6)) {
+      case 0:
+        return emit(kLdx | kMem | size, other, base, off, 0);
+      case 1:
+        return emit(kLdx | (size == kDw ? kMem : kMemsx) | size, other, base, off, 0);
+      case 2:
+        return emit(kSt | kMem | size, base, 0, off, number());
+      case 3:
+        return emit(kStx | kMem | size, base, other, off, 0);
+      case 4:
+        if (chance(50)) return emit(kStx | kAtomic | size, other, base, off, kLoadAcquire);
+        return emit(kStx | kAtomic | size, base, other, off, kStoreRelease);
+      default: {
+        static constexpr s32 kOps[] = {kAdd,  kAdd | kFetch, kOr,  kOr | kFetch,
+                                       kAnd,  kAnd | kFetch, kXor, kXor | kFetch,
+                                       kXchg, kCmpxchg};
+        const auto [where, at] = place(log2 < 2 || chance(50) ? 8 : 4);
+        return emit(kStx | kAtomic | (at % 8 == 0 && chance(60) ? kDw : kW), where, other, at,
+                    kOps[below(std::size(kOps))]);
+      }
+    }
+  }
+
+  void jump() {
+    static constexpr u8 kOps[] = {kJeq,  kJgt, kJge, kJset, kJne, kJsgt,
+                                  kJsge, kJlt, kJle, kJslt, kJsle};
+    const bool always = chance(10);
+    if (always) emit(kJmp | kJset | kK, any_register(), 0, 1, number());  // around the goto
+    jumps_.emplace_back(size(), chance(6));
+    if (always) return emit(chance(50) ? kGoto : kGotol, 0, 0, 0, 0);
+    if (chance(6)) return emit(kMayGoto, 0, 0, 0, 0);
+    const u8 cls = chance(50) ? kJmp : kJmp32;
+    const u8 op = kOps[below(std::size(kOps))];
+    if (chance(50)) return emit(cls | op | kX, any_register(), any_register(), 0, 0);
+    emit(cls | op | kK, any_register(), 0, 0, number());
+  }
+
+  void call() {
+    const u32 callees = last_callee_ - first_callee_;
+    call(below(callees ? 4 : 2), first_callee_ + (callees ? below(callees) : 0));
+  }
+
+  /// 0: a helper, 1: a kfunc, 2: subprogram `which`, 3: the same as a callback.
+  void call(u32 kind, u32 which) {
+    for (u8 r = 1; r < 6; r++) {
+      if (chance(20)) set(r);
+    }
+    if (kind == 0) {
+      emit(kCallOpcode, 0, 0, 0, 2);
+    } else if (kind == 1) {
+      emit(kCallOpcode, 0, kPseudoKfuncCall, 0, 0);
+    } else {
+      calls_.emplace_back(size(), which);
+      if (kind == 2) {
+        emit(kCallOpcode, 0, kPseudoCall, 0, 0);
+      } else {
+        wide(1, 0);
+        emit(kCallOpcode, 0, 0, 0, 1);
+      }
+    }
+    for (u8 r = 1; r < 6; r++) {
+      if (chance(70)) set(r);  // else zero
+    }
+  }
+
+  Random& random_;
+  const std::vector<u64>& blocks_;
+  std::vector<Insn> insns_;
+  std::vector<u32> starts_;                  // of statements
+  std::vector<std::pair<u32, bool>> jumps_;  // insn, and: to any statement, not a later one
+  std::vector<std::pair<u32, u32>> calls_;   // insn, and which subprogram
+  u32 first_callee_ = 0;
+  u32 last_callee_ = 0;
+};
+
+struct Outcome {
+  u64 result = 0;
+  u64 insns = 0;
+  u64 charged = 0;
+  u64 zeros = 0;
+  std::vector<std::string> faults = {};
+  std::vector<std::string> logged = {};
+  std::vector<std::byte> memory = {};
+  bool operator==(const Outcome&) const = default;
+};
+
+class Comparison {
+ public:
+  Comparison() {
+    env_.helper_table.add(
+        {.id = 1,
+         .name = "bpf_call_back",
+         .fn = &call_back,
+         .args = {ArgKind::kCallback, ArgKind::kAnything, ArgKind::kAnything, ArgKind::kAnything}});
+    env_.helper_table.add({.id = 2,
+                           .name = "bpf_mix",
+                           .fn = &mix,
+                           .args = {ArgKind::kAnything, ArgKind::kAnything, ArgKind::kAnything,
+                                    ArgKind::kAnything, ArgKind::kAnything}});
+    env_.registry.add({.name = "kfunc", .fn = [](KfuncCall& call) { return ~call.args[0]; }});
+    for (const ObjectType* type : {&kProgramMemory, &kReadOnlyMemory, &kObject}) {
+      blocks_.push_back(reinterpret_cast<u64>(window_->allocate(kDataBytes, *type)));
+    }
+    // An arena with holes.
+    MapSpec spec;
+    spec.type = uapi::kMapArena;
+    spec.max_entries = kArenaPages;
+    spec.flags = uapi::kMmapable;
+    spec.extra = kArenaStart;
+    arena_ = std::make_shared<ArenaMap>(bpf_, std::move(spec));
+    for (u32 page : {0, 1, 3, 4}) {
+      arena_->alloc_pages(kArenaStart + page * kPage, 1);
+      blocks_in_arena_.push_back(arena_->kern_vm_start() + static_cast<u32>(kArenaStart) +
+                                 page * kPage);
+    }
+    // The block that every run's stack will be.
+    Program frame;
+    frame.insns = {{kAlu64 | kMov | kX, 0, 10, 0, 0}, {kExitOpcode, 0, 0, 0, 0}};
+    frame.subprogram_starts = {0};
+    stack_ = engine_.run(frame, {}) - kStackBytes;
+  }
+
+  /// False where the engines disagree, which is printed.
+  bool one(Random& random) {
+    Program program = Generator(random, blocks_).program();
+    program.kfuncs = {env_.registry.find("kfunc")};
+    if (random.below(4)) program.maps = {arena_};
+    const u64 seed = random.next();
+    const Outcome first = run(program, EngineKind::kInterpreter, seed);
+    const Outcome second = run(program, default_engine(), seed);
+    faulted_ += !first.faults.empty();
+    if (first == second) return true;
+    report(program, first, second);
+    return false;
+  }
+
+  u64 faulted() const { return faulted_; }
+
+ private:
+  Outcome run(const Program& program, EngineKind kind, u64 seed) {
+    Random bytes(seed);
+    fill(stack_, kStackBytes, bytes);
+    for (u64 block : blocks_) fill(block, kDataBytes, bytes);
+    if (!program.maps.empty()) {
+      for (u64 page : blocks_in_arena_) fill(page, kPage, bytes);
+    }
+    engine_.use(kind);
+    program.decoded = nullptr;
+    host_.faults.clear();
+    host_.logged.clear();
+    const u64 insns = program.insns_executed;
+    const u64 charged = host_.charged;
+    const u64 zeros = engine_.faults_to_zero();
+    Outcome outcome{.result = engine_.run(program, {})};
+    outcome.insns = program.insns_executed - insns;
+    outcome.charged = host_.charged - charged;
+    outcome.zeros = engine_.faults_to_zero() - zeros;
+    outcome.faults = host_.faults;
+    outcome.logged = host_.logged;
+    append(outcome, stack_, kStackBytes);
+    for (u64 block : blocks_) append(outcome, block, kDataBytes);
+    if (!program.maps.empty()) {
+      for (u64 page : blocks_in_arena_) append(outcome, page, kPage);
+    }
+    return outcome;
+  }
+  static void fill(u64 at, u32 size, Random& bytes) {
+    for (u32 i = 0; i < size; i += 8) {
+      const u64 word = bytes.next();
+      std::memcpy(reinterpret_cast<void*>(at + i), &word, 8);
+    }
+  }
+  static void append(Outcome& outcome, u64 at, u32 size) {
+    const auto* bytes = reinterpret_cast<const std::byte*>(at);
+    outcome.memory.insert(outcome.memory.end(), bytes, bytes + size);
+  }
+  void report(const Program& program, const Outcome& a, const Outcome& b) const {
+    for (u32 i = 0; i < program.insns.size(); i++) {
+      fmt::print("{:4}: {}\n", i, disassemble(program.insns, i));
+    }
+    for (const Outcome* o : {&a, &b}) {
+      fmt::print("r0 {:#x}, {} insns, {} charged, {} zeros, {}\n", o->result, o->insns, o->charged,
+                 o->zeros, o->faults.empty() ? "no fault" : o->faults[0]);
+      for (const std::string& line : o->logged) fmt::print("  {}\n", line);
+    }
+    for (std::size_t i = 0; i + 8 <= a.memory.size(); i += 8) {
+      u64 x, y;
+      std::memcpy(&x, &a.memory[i], 8);
+      std::memcpy(&y, &b.memory[i], 8);
+      if (x == y) continue;
+      if (i < kStackBytes) {
+        fmt::print("r10{:+}: {:#x} and {:#x}\n", static_cast<s64>(i) - s64{kStackBytes}, x, y);
+      } else {
+        fmt::print("data+{}: {:#x} and {:#x}\n", i - kStackBytes, x, y);
+      }
+    }
+  }
+
+  std::unique_ptr<AddressWindow> window_ = std::move(AddressWindow::create().value());
+  RecordingHost host_;
+  TestEnvironment env_;
+  Bpf bpf_{host_, *window_, btf::kDefaultVersion};
+  Engine engine_{{&bpf_, host_, *window_, env_.helper_table, kRunLimit}};
+  std::shared_ptr<ArenaMap> arena_;
+  std::vector<u64> blocks_;
+  std::vector<u64> blocks_in_arena_;
+  u64 stack_ = 0;
+  u64 faulted_ = 0;
+};
+
+}  // namespace
+}  // namespace uscx::bpf::test
+
+int main(int argc, char** argv) {
+  using namespace uscx;
+  if (argc < 2 || argc > 3) {
+    fmt::print(stderr, "usage: random_programs COUNT [SEED]\n");
+    return 2;
+  }
+  if (bpf::default_engine() == bpf::EngineKind::kInterpreter) {
+    fmt::print("this host has one engine: nothing was compared\n");
+    return 0;
+  }
+  const u64 count = std::strtoull(argv[1], nullptr, 0);
+  Random random(argc == 3 ? std::strtoull(argv[2], nullptr, 0) : 1);
+  bpf::test::Comparison comparison;
+  for (u64 i = 0; i < count; i++) {
+    if (comparison.one(random)) continue;
+    fmt::print("program {} of seed {}: the engines disagree\n", i, argc == 3 ? argv[2] : "1");
+    return 1;
+  }
+  fmt::print("{} programs agree, {} of them abandoned\n", count, comparison.faulted());
+  return 0;
+}
