@@ -307,34 +307,17 @@ class ExploreTest : public ExtTest {
     return run_rounds(table, 3, Nanos::from_ms(2));
   }
 
-  /// Half of the tasks stay with the scheduler, the others go to a shared queue, which is tried
-  /// last: what comes to the scheduler meanwhile needs its kick, even if the CPU does not idle yet.
-  std::string last_resort() {
+  /// Each CPU takes what it may run from the scheduler's queue, and idle ones are kicked for all
+  /// that comes to it: no CPU idles while something waits for it.
+  std::string work_conserving() {
     boot_explored("1n1l2c1t");
-    Table table = shared_queue_table();
-    set_callback(*table, "enqueue", 2, [this](const Args& a) -> u64 {
-      Task& p = task_arg(a[0]);
-      if (p.pid % 2 == 0) {
-        ext::dsq_insert(root(), &p, kDsq, 20'000, a[1]);
-      } else {
-        queue_.push_back(&p);
-      }
-      kick_idle_cpus(p);
-      return 0;
-    });
-    set_callback(*table, "dequeue", 2, [this](const Args& a) -> u64 {
-      std::erase(queue_, &task_arg(a[0]));
-      return 0;
-    });
+    Table table = custody_table();
     set_callback(*table, "dispatch", 2, [this](const Args& a) -> u64 {
       const auto cpu = static_cast<u32>(a[0]);
       const auto mine = std::find_if(queue_.begin(), queue_.end(), [&](const Task* p) {
         return bitmap::test(p->cpus_ptr->bits, cpu);
       });
-      if (mine == queue_.end()) {
-        ext::dsq_move_to_local(root(), kDsq, 0);
-        return 0;
-      }
+      if (mine == queue_.end()) return 0;
       Task* p = *mine;
       queue_.erase(mine);
       ext::dsq_insert(root(), p, abi::SCX_DSQ_LOCAL_ON | cpu, 20'000, 0);
@@ -345,11 +328,11 @@ class ExploreTest : public ExtTest {
       invariants_->after_event();
       if (left.empty()) left = left_behind();
     });
-    add_peers(5, 4);
+    add_peers(3);
     const std::string what = run_rounds(table, 1, Nanos::from_ms(20));
     return what.empty() ? left : what;
   }
-  /// A task that waits in last_resort()'s queue for a CPU that idles, with nothing on its way
+  /// A task that waits in work_conserving()'s queue for a CPU that idles, with nothing on its way
   /// there.
   std::string left_behind() {
     if (queue_.empty() || !k().ext().enabled() || root().bypass_depth != 0) return {};
