@@ -135,7 +135,7 @@ class FairClass final : public SchedClass {
 
  private:
   static bool higher_class_came(const Rq& rq) {
-    return rq.rt->nr != 0 || (rq.stop != nullptr && Task::from(rq.stop)->on_rq_queued());
+    return rq.nr_rt != 0 || (rq.stop != nullptr && Task::from(rq.stop)->on_rq_queued());
   }
   static u64 weighted(u64 ns, const Task& p) { return ns * 1024 / (p.se.load.weight >> 10); }
 
