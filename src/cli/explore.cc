@@ -5,10 +5,11 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
 
 #include "cli/session.h"
 #include "machine/explored/explored_machine.h"
-#include "machine/explored/seeds.h"
 
 namespace uscx::cli {
 
@@ -40,7 +41,11 @@ std::string run_seed(const RunPlan& plan, const machine::MachineSpec& spec) {
   if (!workload) return workload.error().message;
   Session session(plan, spec, std::move(*workload));
   const auto report = session.run();
-  return report ? verdict(*report) : report.error().message;
+  if (report) return verdict(*report);
+  // Tasks are in the middle of system calls: the simulation cannot be taken down.
+  fmt::print(stderr, "{}\n", report.error().message);
+  std::fflush(stderr);
+  std::_Exit(1);
 }
 
 std::string first_lines(std::string_view text) {
@@ -54,22 +59,17 @@ std::string first_lines(std::string_view text) {
   return out;
 }
 
-void print(const RunOptions& options, const machine::SeedsRun& run) {
-  for (const machine::SeedFailure& f : run.failures) {
-    RunOptions again = options;
-    again.explore_seeds = 0;
-    again.explore_seed = f.seed;
-    fmt::print("seed {}:\n{}  replay: {}\n", f.seed, first_lines(f.what), replay_command(again));
-  }
-  fmt::print("explored {} seed{}: {} failure{}, {} distinct\n", run.seeds,
-             run.seeds == 1 ? "" : "s", run.failures.size(), run.failures.size() == 1 ? "" : "s",
-             run.kinds().size());
-  for (const std::string& kind : run.kinds()) {
-    const auto n = std::count_if(
-        run.failures.begin(), run.failures.end(),
-        [&](const machine::SeedFailure& f) { return machine::failure_kind(f.what) == kind; });
-    fmt::print("  {} x {}\n", n, kind);
-  }
+std::string replay_of(const RunOptions& options, u64 seed) {
+  RunOptions again = options;
+  again.explore_seeds = 0;
+  again.explore_seed = seed;
+  return replay_command(again);
+}
+
+u64 count_of(const machine::SeedsRun& run, const std::string& kind) {
+  return static_cast<u64>(std::count_if(
+      run.failures.begin(), run.failures.end(),
+      [&](const machine::SeedFailure& f) { return machine::failure_kind(f.what) == kind; }));
 }
 
 }  // namespace
@@ -80,26 +80,42 @@ std::unique_ptr<machine::SimulatedMachine> make_machine(const RunOptions& option
   return std::make_unique<machine::ExploredMachine>(spec, exploration_of(options));
 }
 
-int explore(const RunOptions& options) {
-  constexpr int kBadUsage = 1, kFailuresFound = 3;
-  const auto plan = plan_run(options);
-  const auto spec = machine::load_machine(options.machine);
-  const auto workload = workload::Workload::load(options.workload);
-  if (!plan || !spec || !workload) {
-    fmt::print(stderr, "uscx: {}\n",
-               !plan   ? plan.error().message
-               : !spec ? spec.error().message
-                       : workload.error().message);
-    return kBadUsage;
-  }
-  const auto run = machine::run_seeds({.first = 1, .count = options.explore_seeds}, [&](u64 seed) {
-    RunPlan one = *plan;
+machine::SeedsRun explore(const RunPlan& plan, const machine::MachineSpec& spec) {
+  return machine::run_seeds({.first = 1, .count = plan.options.explore_seeds}, [&](u64 seed) {
+    RunPlan one = plan;
     one.options.explore_seed = seed;
     one.options.quiet = true;
-    return run_seed(one, *spec);
+    return run_seed(one, spec);
   });
-  print(options, run);
-  return run.failures.empty() ? 0 : kFailuresFound;
+}
+
+std::string explored_text(const RunOptions& options, const machine::SeedsRun& run) {
+  std::string out;
+  for (const machine::SeedFailure& f : run.failures) {
+    out += fmt::format("seed {}:\n{}  replay: {}\n", f.seed, first_lines(f.what),
+                       replay_of(options, f.seed));
+  }
+  const std::vector<std::string> kinds = run.kinds();
+  out += fmt::format("explored {} seed{}: {} failure{}, {} distinct\n", run.seeds,
+                     run.seeds == 1 ? "" : "s", run.failures.size(),
+                     run.failures.size() == 1 ? "" : "s", kinds.size());
+  for (const std::string& kind : kinds)
+    out += fmt::format("  {} x {}\n", count_of(run, kind), kind);
+  return out;
+}
+
+std::string explored_json(const RunOptions& options, const machine::SeedsRun& run) {
+  nlohmann::ordered_json j = {{"seeds", run.seeds}};
+  j["failures"] = nlohmann::ordered_json::array();
+  for (const machine::SeedFailure& f : run.failures) {
+    j["failures"].push_back(
+        {{"seed", f.seed}, {"what", f.what}, {"replay", replay_of(options, f.seed)}});
+  }
+  j["kinds"] = nlohmann::ordered_json::array();
+  for (const std::string& kind : run.kinds()) {
+    j["kinds"].push_back({{"what", kind}, {"count", count_of(run, kind)}});
+  }
+  return j.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace uscx::cli

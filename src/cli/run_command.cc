@@ -31,14 +31,26 @@ bool write_file(const std::string& path, const std::string& text) {
   return (std::fclose(file) == 0) && written;
 }
 
+int explore_seeds(const RunPlan& plan, const machine::MachineSpec& machine) {
+  constexpr int kFailuresFound = 3;
+  const RunOptions& options = plan.options;
+  const machine::SeedsRun run = explore(plan, machine);
+  if (options.json_path != "-") std::fputs(explored_text(options, run).c_str(), stdout);
+  if (!options.json_path.empty() && !write_file(options.json_path, explored_json(options, run))) {
+    return fail_with(
+        fmt::format("{}: cannot be written: {}", options.json_path, std::strerror(errno)));
+  }
+  return run.failures.empty() ? 0 : kFailuresFound;
+}
+
 int run(const RunOptions& options) {
   const auto plan = plan_run(options);
   if (!plan) return fail_with(plan.error().message);
-  if (options.explore_seeds != 0) return explore(options);
   auto machine = machine::load_machine(options.machine);
   if (!machine) return fail_with(machine.error().message);
   auto workload = workload::Workload::load(options.workload);
   if (!workload) return fail_with(workload.error().message);
+  if (options.explore_seeds != 0) return explore_seeds(*plan, *machine);
 
   Session session(*plan, std::move(*machine), std::move(*workload));
   if (const auto r = session.open_trace(); !r) return fail_with(r.error().message);

@@ -63,8 +63,10 @@ class FairClass final : public SchedClass {
 
   Pick pick_task(Rq& rq, Task&) override {
     FairRq& fair = *rq.fair;
-    if (fair.nr_queued == 0 && rq.online && KernelInternals::of(k_).pull_fair_task(rq, 2)) {
-      return {.task = nullptr, .retry = true};
+    if (fair.nr_queued == 0 && rq.online) {
+      KernelInternals::of(k_).pull_fair_task(rq, 2);
+      // The lock was dropped: besides what was pulled, anything may have woken here.
+      if (fair.nr_queued != 0 || higher_class_came(rq)) return {.task = nullptr, .retry = true};
     }
     if (fair.curr) update_curr(rq);
     Task* first = fair.tree.empty() ? nullptr : *fair.tree.begin();
@@ -132,6 +134,9 @@ class FairClass final : public SchedClass {
   }
 
  private:
+  static bool higher_class_came(const Rq& rq) {
+    return rq.nr_rt != 0 || (rq.stop != nullptr && Task::from(rq.stop)->on_rq_queued());
+  }
   static u64 weighted(u64 ns, const Task& p) { return ns * 1024 / (p.se.load.weight >> 10); }
 
   void insert(Rq& rq, Task& p) {

@@ -15,7 +15,7 @@ std::string_view to_string(PlantedBug bug) {
       "queueing_not_awaited",
       "holding_cpu_unchecked",
       "kick_lost",
-      "kick_sync_kept",
+      "reenq_not_awaited",
       "idle_mask_late",
       "task_state_before_init",
       "fork_not_excluded",

@@ -18,7 +18,7 @@ enum class PlantedBug : u8 {
   kQueueingNotAwaited,      // a dispatch does not wait for an enqueue in progress
   kHoldingCpuUnchecked,     // a remote move does not look whether a dequeue came first
   kKickLost,                // an idle kick does not see that its CPU is only about to idle
-  kKickSyncKept,            // a CPU that waits for kicked ones does not go on counting itself
+  kReenqNotAwaited,         // reenqueueing a queue does not wait for a dispatch in progress
   kIdleMaskLate,            // a CPU that goes busy leaves the idle mask after its lock
   kTaskStateBeforeInit,     // enabling says READY before ops.init_task() has returned
   kForkNotExcluded,         // enabling does not take scx_fork_rwsem while it lists tasks

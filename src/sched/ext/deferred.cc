@@ -35,6 +35,7 @@ u32 local_reenq_reason(const Task& p, bool first, bool rq_open, u64 reenq_flags)
 /// task's next time with the scheduler. Linux: scx_reenq_wait_dispatching.
 void wait_dispatching(const Task& p) {
   Kernel& kernel = task_sched(p)->kernel;
+  if (kernel.planted(PlantedBug::kReenqNotAwaited)) return;
   if (static_cast<u64>(p.scx.ops_state.counter) == abi::SCX_OPSS_DISPATCHING) {
     wait_ops_state(kernel, p, abi::SCX_OPSS_DISPATCHING);
   }

@@ -7,7 +7,6 @@ namespace {
 
 /// An interrupt is of no use: it does not idle, and is not in the middle of deciding to.
 bool can_skip_idle_kick(const Rq& rq) {
-  if (rq.ext->kernel.planted(PlantedBug::kKickLost)) return !rq.current()->is_idle();
   return !rq.current()->is_idle() && !(rq.scx.flags & abi::SCX_RQ_IN_DISPATCH);
 }
 
@@ -45,6 +44,7 @@ bool kick_one_cpu(Sched& sch, CpuId cpu, SchedCpu& pcpu, Rq& this_rq) {
 void kick_one_cpu_if_idle(Sched& sch, CpuId cpu) {
   Kernel& kernel = sch.kernel;
   Rq& rq = kernel.rq(cpu);
+  if (kernel.planted(PlantedBug::kKickLost) && rq.lock.held()) return;
   kernel.rq_lock(rq);
   if (!can_skip_idle_kick(rq) && cpu_usable(kernel, rq)) kernel.resched_curr(rq);
   kernel.rq_unlock(rq);

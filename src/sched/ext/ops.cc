@@ -81,6 +81,7 @@ u64 run(Sched& sch, Op op, const Task* subject, std::span<const u64> args) {
   const u64 cost_ns = kernel.machine().costs().bpf_callback_ns;
   if (cost_ns != 0) kernel.machine().charge(kernel.cpu(), Nanos{cost_ns});
   ++sch.ext.nr_callbacks;
+  kernel.sync_point("callback");
   const u64 insns_before = prog->insns_executed;
   const u64 result = kernel.bpf().run(*prog, args);
   if (kernel.trace().scx_callback_cost.enabled()) {

@@ -153,7 +153,7 @@ void spin_for_kicked(Rq& rq) {
     if (cpu == rq.id) continue;
     while (kernel.rq(cpu).scx.kick_sync == ext.kick_syncs[i]) {
       // Those that wait for this CPU in their turn go on.
-      if (!kernel.planted(PlantedBug::kKickSyncKept)) ++rq.scx.kick_sync;
+      ++rq.scx.kick_sync;
       kernel.relax("kick_sync");
     }
   }

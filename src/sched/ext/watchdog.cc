@@ -73,13 +73,14 @@ void watchdog_workfn(Ext::Impl& ext) {
 /// tick to notice; Linux has some CPU that ticks sooner or later, here the timer stands in for it.
 void watchdog_timer_fn(Ext::Impl& ext) {
   if (ext.root == nullptr) return;
-  if (!std::exchange(ext.watchdog_queued, true)) {
-    ext.watchdog->queue([&ext] { watchdog_workfn(ext); });
-  }
   if (ext.enabled) check_watchdog(ext);
   const u64 late = ext.watchdog_timestamp + ext.root->watchdog_timeout + 1;
   const u64 now = ext.kernel.jiffies();
   arm(ext, late > now ? late - now : ext.watchdog_interval);
+  // Last: the check, on another CPU, arms it anew.
+  if (!std::exchange(ext.watchdog_queued, true)) {
+    ext.watchdog->queue([&ext] { watchdog_workfn(ext); });
+  }
 }
 
 }  // namespace

@@ -3,6 +3,9 @@
 // races, and a verdict. Each seed runs in a child process.
 #pragma once
 
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <string>
 #include <vector>
@@ -53,6 +56,33 @@ class ExploreTest : public ExtTest {
     machine_->attach(*kernel_);
     invariants_ = std::make_unique<Invariants>(*kernel_);
     machine_->set_after_event([this] { invariants_->after_event(); });
+    if (const char* path = std::getenv("USCX_EXPLORE_TRACE")) trace_to(path);
+  }
+  /// What happens, a line each: to look at one seed.
+  void trace_to(const char* path) {
+    static std::FILE* out = std::fopen(path, "w");
+    USCX_ASSERT(out != nullptr);
+    auto& t = k().trace();
+    t.sched_switch.subscribe([](Nanos now, CpuId cpu, const Task& a, u32 state, const Task& b) {
+      fmt::print(out, "{} [{}] switch {} {} -> {}\n", now.ns, cpu, a.comm, state, b.comm);
+      std::fflush(out);
+    });
+    t.sched_waking.subscribe([](Nanos now, CpuId cpu, const Task& p, CpuId to) {
+      fmt::print(out, "{} [{}] waking {} on {}\n", now.ns, cpu, p.comm, to);
+    });
+    t.scx_dsq.subscribe([](Nanos now, const Task& p, u64 id, bool on, u32 nr) {
+      fmt::print(out, "{} {} {} dsq {:#x} nr {}\n", now.ns, p.comm, on ? "on" : "off", id, nr);
+    });
+    t.scx_callback.subscribe(
+        [this](Nanos now, CpuId cpu, std::string_view op, const Task* p, u64 result) {
+          fmt::print(out, "{} [{}] {} {} = {} ({} waiting)\n", now.ns, cpu, op, p ? p->comm : "",
+                     result, queue_.size());
+        });
+    t.scx_state.subscribe(
+        [](Nanos now, std::string_view state) { fmt::print(out, "{} {}\n", now.ns, state); });
+    t.scx_exit.subscribe([](Nanos now, s32 kind, s64, std::string_view, std::string_view msg) {
+      fmt::print(out, "{} exit {} {}\n", now.ns, kind, msg);
+    });
   }
   u64 rnd(u64 bound) { return rng_.below(bound); }
   bool chance(u64 of) { return rnd(of) == 0; }
@@ -165,7 +195,7 @@ class ExploreTest : public ExtTest {
     set<u32>(*table, "timeout_ms", kTimeoutMs);
     return table;
   }
-  void kick_an_idle_cpu(const Task& p) {
+  void kick_idle_cpus(const Task& p) {
     for (u32 i = 0; i < k().nr_cpus(); ++i) {
       if (!bitmap::test(p.cpus_ptr->bits, i)) continue;
       ext::kick_cpu(root(), static_cast<CpuId>(i), abi::SCX_KICK_IDLE);
@@ -208,7 +238,7 @@ class ExploreTest : public ExtTest {
     set_callback(*table, "enqueue", 2, [this](const Args& a) -> u64 {
       Task& p = task_arg(a[0]);
       ext::dsq_insert(root(), &p, kDsq, 100'000, a[1]);
-      kick_an_idle_cpu(p);
+      kick_idle_cpus(p);
       return 0;
     });
     set_callback(*table, "dispatch", 2, [this](const Args&) -> u64 {
@@ -231,7 +261,7 @@ class ExploreTest : public ExtTest {
     set_callback(*table, "enqueue", 2, [this](const Args& a) -> u64 {
       Task& p = task_arg(a[0]);
       queue_.push_back(&p);
-      kick_an_idle_cpu(p);
+      kick_idle_cpus(p);
       return 0;
     });
     set_callback(*table, "dequeue", 2, [this](const Args& a) -> u64 {
@@ -250,7 +280,7 @@ class ExploreTest : public ExtTest {
           dsq = abi::SCX_DSQ_LOCAL_ON | static_cast<u64>(p->cpu);
         }
         ext::dsq_insert(root(), p, dsq, 100'000, 0);
-        kick_an_idle_cpu(*p);
+        kick_idle_cpus(*p);
       }
       return 0;
     });
@@ -277,42 +307,77 @@ class ExploreTest : public ExtTest {
     return run_rounds(table, 3, Nanos::from_ms(2));
   }
 
-  /// Two tasks that wake each other, and nobody else who could find what a lost kick left behind.
-  std::string ping_pong() {
+  /// Each CPU takes what it may run from the scheduler's queue, and idle ones are kicked for all
+  /// that comes to it: no CPU idles while something waits for it.
+  std::string work_conserving() {
     boot_explored("1n1l2c1t");
-    Table table = shared_queue_table();
-    constexpr Nanos kTooLate = Nanos::from_ms(60);
-    u64 turns = 0;
-    Nanos last{};
-    const auto player = [&](u64 me) {
-      return scripted([&, me](Kernel&, Task&) -> Step {
-        if (calm_) return Step::exit();
-        if (turns % 2 != me) return Step::block();
-        ++turns;
-        last = now();
-        k().wake_up(*peers_[1 - me]);
-        return Step::compute(rnd_us(20));
+    Table table = custody_table();
+    set_callback(*table, "dispatch", 2, [this](const Args& a) -> u64 {
+      const auto cpu = static_cast<u32>(a[0]);
+      const auto mine = std::find_if(queue_.begin(), queue_.end(), [&](const Task* p) {
+        return bitmap::test(p->cpus_ptr->bits, cpu);
       });
-    };
-    for (u64 i = 0; i < 2; ++i) {
-      peers_.push_back(nullptr);
-      TaskSpec spec;
-      spec.comm = "player" + std::to_string(i);
-      spec.behaviour = player(i);
-      peers_[i] = &spawn(std::move(spec));
-    }
-    std::string late;
-    bool watching = false;
-    k().trace().scx_state.subscribe(
-        [&](Nanos, std::string_view state) { watching = state == "enabled"; });
+      if (mine == queue_.end()) return 0;
+      Task* p = *mine;
+      queue_.erase(mine);
+      ext::dsq_insert(root(), p, abi::SCX_DSQ_LOCAL_ON | cpu, 20'000, 0);
+      return 0;
+    });
+    std::string left;
     machine_->set_after_event([&] {
       invariants_->after_event();
-      if (watching && !calm_ && late.empty() && now() > last + kTooLate) {
-        late = "a wakeup was lost after turn " + std::to_string(turns);
-      }
+      if (left.empty()) left = left_behind();
     });
-    const std::string what = run_rounds(table, 1, Nanos::from_ms(150));
-    return what.empty() ? late : what;
+    add_peers(3);
+    const std::string what = run_rounds(table, 1, Nanos::from_ms(20));
+    return what.empty() ? left : what;
+  }
+  /// A task that waits in work_conserving()'s queue for a CPU that idles, with nothing on its way
+  /// there.
+  std::string left_behind() {
+    if (queue_.empty() || !k().ext().enabled() || root().bypass_depth != 0) return {};
+    u32 idle = 0;
+    for (u32 i = 0; i < k().nr_cpus(); ++i) {
+      Rq& rq = k().rq(static_cast<CpuId>(i));
+      if (rq.in_entry || rq.ext->kick_work->queued || rq.ext->deferred_work->queued) return {};
+      if (rq.current()->is_idle() && !rq.need_resched && !rq.resched_sent) idle |= 1U << i;
+    }
+    for (const Task* p : queue_) {
+      for (u32 i = 0; i < k().nr_cpus(); ++i) {
+        if (!(idle >> i & 1) || !bitmap::test(p->cpus_ptr->bits, i)) continue;
+        return fmt::format("CPU {} idles while {} waits", i, p->comm);
+      }
+    }
+    return {};
+  }
+
+  /// As scheduler_queue(), by way of a queue that is given back to the scheduler now and then.
+  std::string reenqueue() {
+    boot_explored("1n1l3c1t");
+    Table table = shared_queue_table();
+    set_callback(*table, "enqueue", 2, [this](const Args& a) -> u64 {
+      Task& p = task_arg(a[0]);
+      queue_.push_back(&p);
+      kick_idle_cpus(p);
+      return 0;
+    });
+    set_callback(*table, "dequeue", 2, [this](const Args& a) -> u64 {
+      std::erase(queue_, &task_arg(a[0]));
+      return 0;
+    });
+    set_callback(*table, "dispatch", 2, [this](const Args&) -> u64 {
+      for (u32 tries = 0; tries < 3 && !queue_.empty(); ++tries) {
+        Task* p = queue_.front();
+        queue_.pop_front();
+        ext::dsq_insert(root(), p, kDsq, 100'000, 0);
+        kick_idle_cpus(*p);
+      }
+      if (chance(3)) ext::dsq_reenq(root(), kDsq, 0);
+      ext::dsq_move_to_local(root(), kDsq, 0);
+      return 0;
+    });
+    add_peers(5);
+    return run_rounds(table, 1, Nanos::from_ms(20));
   }
 
   /// Every CPU has others go through a scheduling point, and waits for them.
@@ -343,7 +408,7 @@ class ExploreTest : public ExtTest {
         ext::dsq_insert(root(), &p, kDsq, 100'000, a[1]);
       }
       if (chance(8)) ext::dsq_reenq(root(), kDsq, 0);
-      kick_an_idle_cpu(p);
+      kick_idle_cpus(p);
       return 0;
     });
     set_callback(*table, "dispatch", 2, [this](const Args& a) -> u64 {

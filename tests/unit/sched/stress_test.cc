@@ -193,7 +193,7 @@ class StressTest : public ExploreTest {
         default:
           ext::dsq_insert(root(), &p, kDsq, rnd(1'000'000), flags);
       }
-      if (chance(4)) kick_an_idle_cpu(p);
+      if (chance(4)) kick_idle_cpus(p);
       if (chance(64)) ext::dsq_reenq(root(), kDsq, 0);
       return 0;
     });
