@@ -43,6 +43,12 @@ void add_metrics(Json& j, const Metrics& m) {
   for (const auto& [name, group] : m.groups())
     groups[name] = {{"tasks", group.tasks}, {"cpu_ns", group.cpu_ns}};
   j["groups"] = std::move(groups);
+  if (const auto paths = m.cgroups(); !paths.empty()) {
+    Json cgroups = Json::object();
+    for (const auto& [path, c] : paths)
+      cgroups[path] = {{"cpu_ns", c.cpu_ns}, {"self_ns", c.self_ns}};
+    j["cgroups"] = std::move(cgroups);
+  }
 }
 
 void add_exit(Json& j, const RunReport& r) {

@@ -26,10 +26,6 @@ bool task_may_write(u64 offset, u32 size) {
          within(scx + offsetof(sched_ext_entity, disallow), sizeof(sched_ext_entity::disallow));
 }
 
-const bpf::ObjectType kCssSetObject{"css_set"};
-const bpf::ObjectType kKernfsNodeObject{"kernfs_node"};
-const bpf::ObjectType kTaskGroupObject{"task_group"};
-
 std::unique_ptr<bpf::AddressWindow> make_window() {
   auto window = bpf::AddressWindow::create();
   if (!window) std::fprintf(stderr, "uscx: %s\n", window.error().message.c_str());
@@ -41,7 +37,6 @@ std::unique_ptr<bpf::AddressWindow> make_window() {
 
 const bpf::ObjectType kTaskObject{"task_struct", &task_may_write, false, sizeof(abi::task_struct)};
 const bpf::ObjectType kRqObject{"rq", nullptr, false, sizeof(abi::rq)};
-const bpf::ObjectType kCgroupObject{"cgroup"};
 const bpf::ObjectType kCpumaskObject{"cpumask"};
 
 // ----------------------------------------------------------------------------------- entries
@@ -104,8 +99,7 @@ Rq::~Rq() = default;
 
 Task& Kernel::Private::allocate_task(std::string comm) {
   Task* p = k.window_->make<Task>(kTaskObject, std::move(comm));
-  p->cgroups = root_css_set;
-  p->sched_task_group = k.root_task_group_;
+  k.cgroups_->adopt(*p);
   p->created_at_ns = p->start_time = p->start_boottime = k.now().ns;
   if (free_slots.empty()) {
     p->slot = nr_slots++;
@@ -121,6 +115,7 @@ void Kernel::Private::free_task(Task& p) {
   USCX_ASSERT(!p.all_node.linked() && !p.wake_node.linked() && !p.rq_node.linked());
   k.trace_.sched_process_free(p);
   k.bpf_->task_gone(p.address());
+  k.cgroups_->task_free(p);
   all_tasks.erase(p);
   free_slots.push_back(p.slot);
   k.window_->destroy(&p);
@@ -142,30 +137,6 @@ Task* Kernel::find_task(Pid pid) {
 }
 
 // ----------------------------------------------------------------------------------- boot
-
-void Kernel::Private::make_root_cgroup() {
-  auto* cgrp = k.window_->make<abi::cgroup>(kCgroupObject);
-  auto* kn = k.window_->make<abi::kernfs_node>(kKernfsNodeObject);
-  auto* tg = k.window_->make<abi::task_group>(kTaskGroupObject);
-  auto* set = k.window_->make<abi::css_set>(kCssSetObject);
-  kn->id = 1;
-  kn->name = static_cast<const char*>(k.window_->allocate(16, bpf::kReadOnlyMemory));
-  cgrp->kn = kn;
-  cgrp->self.cgroup = cgrp->dom_cgrp = cgrp;
-  cgrp->self.id = 1;
-  cgrp->ancestors[0] = cgrp;
-  tg->css.cgroup = cgrp;
-  tg->css.id = 1;
-  tg->shares = 1024 << 10;
-  tg->scx.weight = 100;
-  set->dfl_cgrp = cgrp;
-  set->dom_cset = set;
-  set->refcount.refs.counter = 1;
-  cgrp->subsys[abi::cpu_cgrp_id] = set->subsys[abi::cpu_cgrp_id] = &tg->css;
-  k.root_cgroup_ = cgrp;
-  k.root_task_group_ = tg;
-  root_css_set = set;
-}
 
 void Kernel::Private::make_runqueues() {
   struct WakeWork final : IrqWork {
@@ -260,7 +231,7 @@ Kernel::Kernel(const KernelConfig& config, Machine& machine)
       explorer_(machine.explorer()),
       private_(std::make_unique<Private>(*this)) {
   window_->activate();
-  private_->make_root_cgroup();
+  cgroups_ = std::make_unique<Cgroups>(*this);
   private_->make_runqueues();
   fair_ = make_fair_class(*this);
   rt_ = make_rt_class(*this);
@@ -291,6 +262,7 @@ Kernel::~Kernel() {
   bpf_.reset();  // gives back the task references that its maps hold
   machine_.timer_cancel(private_->rcu.timer);
   while (Task* p = private_->all_tasks.pop_front()) window_->destroy(p);
+  cgroups_.reset();
   for (Rq* rq : rqs_) window_->destroy(rq);
 }
 

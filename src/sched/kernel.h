@@ -31,6 +31,9 @@ namespace uscx::sched {
 namespace ext {
 class Ext;
 }
+struct Cgroup;
+struct TaskGroup;
+class Cgroups;
 
 struct KernelConfig {
   btf::KernelVersion version{7, 3};
@@ -49,6 +52,7 @@ struct TaskSpec {
   int rt_priority = 0;
   const abi::cpumask* affinity = nullptr;  // null: the parent's
   bool kthread = false;
+  Cgroup* cgroup = nullptr;  // CLONE_INTO_CGROUP; null: the parent's
 };
 
 class Kernel final : public bpf::Host {
@@ -97,9 +101,7 @@ class Kernel final : public bpf::Host {
   bool cpus_share_cache(CpuId a, CpuId b) const;
   /// Nothing runs there and nothing is about to. Linux: idle_cpu().
   bool idle_cpu(CpuId cpu);
-  /// What every task's css_set has until cgroups exist.
-  abi::cgroup& root_cgroup() { return *root_cgroup_; }
-  abi::task_group& root_task_group() { return *root_task_group_; }
+  Cgroups& cgroups() { return *cgroups_; }
 
   // --- context ------------------------------------------------------------------------------
   CpuId cpu() const { return this_cpu_; }
@@ -297,8 +299,7 @@ class Kernel final : public bpf::Host {
   std::unique_ptr<SchedClass> fair_, rt_, idle_, stop_;
   std::unique_ptr<ext::Ext> ext_;
   std::vector<std::vector<CpuId>> llc_cpus_;
-  abi::cgroup* root_cgroup_ = nullptr;
-  abi::task_group* root_task_group_ = nullptr;
+  std::unique_ptr<Cgroups> cgroups_;
   std::unique_ptr<Private> private_;
 };
 

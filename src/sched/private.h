@@ -8,6 +8,7 @@
 
 #include "base/intrusive_list.h"
 #include "bpf/host.h"
+#include "sched/cgroup.h"
 #include "sched/ext/ext.h"
 #include "sched/kernel.h"
 
@@ -69,12 +70,10 @@ struct Kernel::Private {
   IntrusiveList<HostTimerLink, &HostTimerLink::node> host_timers;
   std::vector<Stopper> stoppers;  // by CpuId
   Rcu rcu;
-  abi::css_set* root_css_set = nullptr;
   u64 insn_ps = 0;          // what charged instructions have not yet made a nanosecond
   u32 nr_fair_waiting = 0;  // over all CPUs: queued fair tasks that are not running
 
   // kernel.cc
-  void make_root_cgroup();
   void make_runqueues();
   void make_idle_tasks();
   void register_ksyms();

@@ -124,6 +124,7 @@ void Kernel::Private::context_switch(Rq& rq, Task& prev, Task& next, u32 prev_st
 void Kernel::Private::task_is_dead(Task& prev) {
   prev.klass->task_dead(prev);
   k.ext_->task_dead(prev);
+  k.cgroups_->task_dead(prev);
   k.put_task(prev);
 }
 
