@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   int status = 0;
   uscx::cli::add_run_command(app, &status);
+  uscx::cli::add_table_commands(app, &status);
   uscx::cli::add_completion_command(app, &status);
   try {
     app.parse(argc, argv);

@@ -104,6 +104,7 @@ std::string format_json(const RunReport& r) {
   for (const auto& [name, count] : r.unserved) unserved[name] = count;
   j["unserved"] = std::move(unserved);
   j["faults_to_zero"] = r.faults_to_zero;
+  j["failed"] = {{"forks", r.forks_failed}, {"calls", r.calls_failed}};
   // A program's strings are any bytes: what is not UTF-8 is replaced.
   return j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

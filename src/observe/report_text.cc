@@ -122,6 +122,10 @@ void format_machine_use(std::string& out, const RunReport& r, const Metrics& m) 
          fmt::format("switches         {}    wakeups {}    migrations {}    forks {}    exits {}",
                      m.switches(), m.wakeups(), m.migrations(), m.forks(), m.exits()));
   append(out, fmt::format("callbacks        {}", m.callbacks()));
+  if (r.forks_failed + r.calls_failed > 0) {
+    append(out, fmt::format("refused          {} forks and {} system calls of the workload's tasks",
+                            r.forks_failed, r.calls_failed));
+  }
   const double wall_s = static_cast<double>(std::max<u64>(r.wall_ns, 1)) / kNsPerSec;
   append(out, fmt::format("simulated        {:.3f} s in {:.3f} s ({:.1f}x real time), {} events "
                           "({:.2f} M events/s)",

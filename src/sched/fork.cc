@@ -41,6 +41,7 @@ void Kernel::Private::sched_fork(Task& p, const TaskSpec& spec) {
   } else {
     p.klass = k.fair_.get();
   }
+  p.sched_class = p.klass->address;
 }
 
 Result<Task*> Kernel::Private::copy_process(Task* parent, TaskSpec& spec) {
@@ -62,6 +63,7 @@ Result<Task*> Kernel::Private::copy_process(Task* parent, TaskSpec& spec) {
     return fail(ok.error().value);
   }
   p.pid = p.tgid = k.next_pid_++;
+  identities->make(p, parent);
   p.pi_lock.lock(k.held());
   p.cpu = p.wake_cpu = k.this_cpu_;
   p.thread_info.cpu = static_cast<u32>(k.this_cpu_);

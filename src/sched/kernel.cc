@@ -26,6 +26,8 @@ bool task_may_write(u64 offset, u32 size) {
          within(scx + offsetof(sched_ext_entity, disallow), sizeof(sched_ext_entity::disallow));
 }
 
+const bpf::ObjectType kSchedClassObject{"sched_class"};
+
 std::unique_ptr<bpf::AddressWindow> make_window() {
   auto window = bpf::AddressWindow::create();
   if (!window) std::fprintf(stderr, "uscx: %s\n", window.error().message.c_str());
@@ -116,6 +118,7 @@ void Kernel::Private::free_task(Task& p) {
   k.trace_.sched_process_free(p);
   k.bpf_->task_gone(p.address());
   k.cgroups_->task_free(p);
+  identities->release(p);
   all_tasks.erase(p);
   free_slots.push_back(p.slot);
   k.window_->destroy(&p);
@@ -170,12 +173,21 @@ void Kernel::Private::make_runqueues() {
   }
 }
 
+/// Programs compare p->sched_class; what a class is they do not see.
+void Kernel::Private::name_classes() {
+  for (SchedClass* klass : {k.stop_.get(), k.rt_.get(), k.fair_.get(), k.idle_.get()}) {
+    klass->address = static_cast<abi::sched_class*>(k.window_->allocate(16, kSchedClassObject));
+  }
+}
+
 void Kernel::Private::make_idle_tasks() {
   for (Rq* rq : k.rqs_) {
     Task& idle = allocate_task("swapper/" + std::to_string(rq->id));
     idle.flags = PF_IDLE | PF_KTHREAD | PF_NO_SETAFFINITY;
     idle.prio = idle.static_prio = idle.normal_prio = DEFAULT_PRIO;
     idle.klass = k.idle_.get();
+    idle.sched_class = idle.klass->address;
+    identities->make(idle, nullptr);
     bitmap::set(idle.cpus_mask.bits, static_cast<u32>(rq->id));
     idle.nr_cpus_allowed = 1;
     idle.cpu = idle.wake_cpu = rq->id;
@@ -187,30 +199,6 @@ void Kernel::Private::make_idle_tasks() {
     rq->idle = rq->curr = &idle;
     rq->next_klass = k.idle_.get();
   }
-}
-
-void Kernel::Private::register_ksyms() {
-  const auto rq_address = [this](u32 cpu) {
-    return reinterpret_cast<u64>(static_cast<abi::rq*>(k.rqs_[cpu]));
-  };
-  k.bpf_->register_ksym("runqueues", sizeof(abi::rq), true, rq_address);
-  // Plain integers, one array each: what topology tells.
-  const u32 nr_cpus = k.nr_cpus();
-  auto* llc_id =
-      static_cast<int*>(k.window_->allocate(nr_cpus * sizeof(int), bpf::kReadOnlyMemory));
-  auto* llc_size =
-      static_cast<int*>(k.window_->allocate(nr_cpus * sizeof(int), bpf::kReadOnlyMemory));
-  for (const auto& cpus : k.llc_cpus_) {
-    for (CpuId cpu : cpus) {
-      llc_id[cpu] = cpus.front();  // Linux: the LLC's first CPU names it
-      llc_size[cpu] = static_cast<int>(cpus.size());
-    }
-  }
-  const auto element = [](int* array) {
-    return [array](u32 cpu) { return reinterpret_cast<u64>(array + cpu); };
-  };
-  k.bpf_->register_ksym("sd_llc_id", sizeof(int), true, element(llc_id));
-  k.bpf_->register_ksym("sd_llc_size", sizeof(int), true, element(llc_size));
 }
 
 /// What a program does between two calls is one step; another CPU may come before each.
@@ -237,9 +225,12 @@ Kernel::Kernel(const KernelConfig& config, Machine& machine)
   rt_ = make_rt_class(*this);
   idle_ = make_idle_class(*this);
   stop_ = make_stop_class(*this);
+  private_->name_classes();
+  private_->identities = std::make_unique<Identities>(*this);
   private_->make_idle_tasks();
   bpf_ = std::make_unique<bpf::Bpf>(*this, *window_, config.version);
   ext_ = std::make_unique<ext::Ext>(*this);
+  ext_class().address = static_cast<abi::sched_class*>(window_->allocate(16, kSchedClassObject));
   private_->register_ksyms();
   ext_->init_rqs();
   for (Rq* rq : rqs_) ext_->init_task_entity(*rq->idle_task());
