@@ -112,11 +112,10 @@ Result<void> Cgroups::attach_locked(Cgroup& to, std::span<Task* const> threads) 
     moving.push_back(p);
   }
   if (const int err = kernel_.ext().cgroup_can_attach(moving, to); err != 0) return fail(err);
-  // ops.cgroup_prep_move() may have slept: who began to exit meanwhile moves all the same, as long
-  // as it is on its group's list.
-  for (Task* p : moving) {
-    if (p->cgroup_node.linked()) commit_move(*p, to);
-  }
+  // ops.cgroup_prep_move() may have slept: who began to exit meanwhile moves all the same, but not
+  // who is dead and on its group's list no more.
+  std::erase_if(moving, [](Task* p) { return !p->cgroup_node.linked(); });
+  for (Task* p : moving) commit_move(*p, to);
   // cpu_cgroup_attach()
   for (Task* p : moving) move_task(*p, false);
   return {};

@@ -55,6 +55,10 @@ void release_waiting(Kernel& kernel, TaskGroup& group) {
   while (Task* p = b.waiting.front()) {
     Rq& rq = kernel.task_rq(*p);
     kernel.rq_lock(rq);
+    if (p->throttled_in != &group || &kernel.task_rq(*p) != &rq) {  // it left meanwhile
+      kernel.rq_unlock(rq);
+      continue;
+    }
     kernel.update_rq_clock(rq);
     fair_group_unthrottle(*p);
     kernel.fair_class().enqueue_task(rq, *p, ENQUEUE_WAKEUP | ENQUEUE_NOCLOCK);
