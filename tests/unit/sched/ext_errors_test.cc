@@ -14,6 +14,8 @@ class ExtErrorsTest : public ExtTest {
 TEST_F(ExtErrorsTest, ATaskThatMayNotMigrateIsNotMoved) {
   boot("1n1l2c1t");
   auto table = make_table("mover");
+  // Else it never comes to the scheduler while it may not migrate.
+  set<u64>(*table, "flags", abi::SCX_OPS_ENQ_MIGRATION_DISABLED);
   set_callback(*table, "enqueue", 2, [&](const auto& a) -> u64 {
     Task& p = task_arg(a[0]);
     const u64 other = p.cpu == 0 ? 1 : 0;

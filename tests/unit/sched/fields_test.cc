@@ -142,9 +142,9 @@ TEST_F(ExtFieldsTest, AreWrittenOrListed) {
       {"task_struct.scx.dsq_vtime", [&] { return true; }},       // programs write it
       {"task_struct.scx.flags", [&] { return (c.scx.flags & abi::SCX_TASK_QUEUED) != 0; }},
       {"task_struct.scx.runnable_at", [&] { return c.scx.runnable_at > 0; }},
-      {"task_struct.scx.slice", [&] { return c.scx.slice > 0 && c.scx.slice <= 1'000'000; }},
+      {"task_struct.scx.slice", [&] { return c.scx.slice > 0 && c.scx.slice <= 20'000'000; }},
       {"task_struct.scx.tid", [&] { return c.scx.tid > p.scx.tid; }},
-      {"task_struct.scx.weight", [&] { return p.scx.weight == 191; }},  // nice -3
+      {"task_struct.scx.weight", [&] { return p.scx.weight == 194; }},  // nice -3
       {"task_struct.se.sum_exec_runtime", [&] { return c.se.sum_exec_runtime > 0; }},
       {"task_struct.signal", [&] { return c.signal != p.signal && c.signal != nullptr; }},
       {"task_struct.static_prio", [&] { return p.static_prio == 117; }},
