@@ -229,6 +229,7 @@ Kernel::Kernel(const KernelConfig& config, Machine& machine)
   private_->identities = std::make_unique<Identities>(*this);
   private_->make_idle_tasks();
   bpf_ = std::make_unique<bpf::Bpf>(*this, *window_, config.version);
+  cgroups_->on_gone([this](u64 cgroup) { bpf_->cgroup_gone(cgroup); });
   ext_ = std::make_unique<ext::Ext>(*this);
   ext_class().address = static_cast<abi::sched_class*>(window_->allocate(16, kSchedClassObject));
   private_->register_ksyms();

@@ -267,6 +267,7 @@ class Kernel final : public bpf::Host {
   void timer_start(bpf::HostTimer& timer, u64 expires_ns, bool absolute, CpuId pinned_cpu) override;
   bool timer_cancel(bpf::HostTimer& timer) override;
   bool is_task(u64 task) override;
+  bool is_cgroup(u64 cgroup) override;
   void program_fault(const bpf::Program& prog, std::string_view text) override;
   void charge_instructions(u64 count) override;
   bool may_sleep() override;
