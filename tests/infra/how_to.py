@@ -25,9 +25,11 @@ def compile_touched(diff, tree, commands):
     """None, or the compiler's words."""
     for name in re.findall(r"^\+\+\+ b/(.*\.cc)$", diff, re.M):
         entry = next((c for c in commands if c["file"] == os.path.join(ROOT, name)), None)
+        # A new file is compiled as its neighbours are.
+        entry = entry or next((c for c in commands if os.path.dirname(c["file"]) == os.path.dirname(os.path.join(ROOT, name))), None)
         if entry is None:
             return f"{name} is not part of the build"
-        command = entry["command"].replace(f"{ROOT}/{name}", f"{tree}/{name}")
+        command = entry["command"].replace(entry["file"], f"{tree}/{name}")
         # The copy's headers first; no precompiled header, which has the originals; no output.
         command = re.sub(r"-include \S*cmake_pch\S*|-Winvalid-pch| -o \S+", "", command)
         command = command.replace(f"-I{ROOT}/src", f"-I{tree}/src").replace(f"-I{ROOT} ", f"-I{tree} ").replace(f"-I{ROOT}/abi", f"-I{tree}/abi")
