@@ -39,7 +39,7 @@ static struct task_struct *other_than(struct task_struct *p, bool remote) {
 }
 
 static void format(char *text, u32 size) {
-  unsigned long long args[2] = {1, 2};
+  unsigned long long args[13] = {1, 2};
 
   scx_bpf_error_bstr(text, args, size);
 }
