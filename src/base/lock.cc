@@ -11,10 +11,23 @@ namespace uscx {
 namespace {
 
 constexpr std::array<std::string_view, static_cast<std::size_t>(LockRank::kCount)> kRankNames = {
-    "scx_enable_mutex",     "cpu_hotplug_lock", "scx_fork_rwsem", "cgroup_mutex",
-    "scx_cgroup_ops_rwsem", "bpf map mutex",    "scx_tasks_lock", "scx_dump_lock",
-    "scx_bypass_lock",      "pi_lock",          "rq lock",        "dsq lock",
-    "scx_sched_lock",       "bpf object lock",  "wait queue",     "timer base",
+    "scx_enable_mutex",
+    "cpu_hotplug_lock",
+    "scx_fork_rwsem",
+    "cgroup_mutex",
+    "cgroup_threadgroup_rwsem",
+    "scx_cgroup_ops_rwsem",
+    "bpf map mutex",
+    "scx_tasks_lock",
+    "scx_dump_lock",
+    "scx_bypass_lock",
+    "pi_lock",
+    "rq lock",
+    "dsq lock",
+    "scx_sched_lock",
+    "bpf object lock",
+    "wait queue",
+    "timer base",
 };
 
 void print_place(const char* what, const RankedLock& lock, const std::source_location& where) {

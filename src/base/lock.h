@@ -17,12 +17,13 @@ namespace uscx {
 /// higher rank. The ranks of what sleeps come first: no spinlock may be held when one is taken.
 enum class LockRank : u8 {
   // Sleeping locks. Order of scx_root_enable() and of fork: enable, cpus, fork, cgroup, cgroup ops.
-  kScxEnable,     // scx_enable_mutex
-  kCpuHotplug,    // cpus_read_lock()
-  kScxFork,       // scx_fork_rwsem
-  kCgroup,        // cgroup_mutex
-  kScxCgroupOps,  // scx_cgroup_ops_rwsem
-  kBpfMap,        // a map's own mutex (struct_ops update)
+  kScxEnable,          // scx_enable_mutex
+  kCpuHotplug,         // cpus_read_lock()
+  kScxFork,            // scx_fork_rwsem
+  kCgroup,             // cgroup_mutex
+  kCgroupThreadgroup,  // cgroup_threadgroup_rwsem: forks read, migrations write
+  kScxCgroupOps,       // scx_cgroup_ops_rwsem
+  kBpfMap,             // a map's own mutex (struct_ops update)
   // Spinlocks.
   kScxTasks,   // scx_tasks_lock
   kDump,       // scx_dump_lock: held while the runqueues are dumped one by one

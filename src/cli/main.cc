@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   int status = 0;
   uscx::cli::add_run_command(app, &status);
   uscx::cli::add_verify_command(app, &status);
+  uscx::cli::add_table_commands(app, &status);
   uscx::cli::add_completion_command(app, &status);
   try {
     app.parse(argc, argv);

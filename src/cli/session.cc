@@ -227,6 +227,8 @@ observe::RunReport Session::report() {
   r.events = machine_->events();
   r.unserved = kernel_.bpf().unserved();
   r.faults_to_zero = kernel_.bpf().faults_to_zero();
+  r.forks_failed = workload_.troubles().forks_failed;
+  r.calls_failed = workload_.troubles().calls_failed;
   if (load_error_) {
     r.outcome = observe::Outcome::kRefused;
     r.message = load_error_->message;

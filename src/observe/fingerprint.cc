@@ -21,7 +21,8 @@ enum class Kind : u64 {
   kCallback,
   kState,
   kScxExit,
-  kPrintk
+  kPrintk,
+  kCgroup
 };
 
 u64 head(Kind kind, CpuId cpu) {
@@ -85,6 +86,17 @@ Fingerprint::Fingerprint(sched::Tracepoints& trace) {
         add(Kind::kScxExit, 0, now, static_cast<u32>(kind), static_cast<u64>(code));
         hash_.add_bytes(reason.data(), reason.size());
         hash_.add_bytes(msg.data(), msg.size());
+      });
+  const auto cgroup = [this, add](Nanos now, std::string_view path, u64 id) {
+    add(Kind::kCgroup, 0, now, 0, id);
+    hash_.add_bytes(path.data(), path.size());
+  };
+  trace.cgroup_mkdir.subscribe(cgroup);
+  trace.cgroup_rmdir.subscribe(cgroup);
+  trace.cgroup_attach_task.subscribe(
+      [this, add](Nanos now, const Task& p, std::string_view, std::string_view to) {
+        add(Kind::kCgroup, 0, now, pid_of(&p), 0);
+        hash_.add_bytes(to.data(), to.size());
       });
   trace.trace_printk.subscribe(
       [this, add](Nanos now, CpuId cpu, const Task* p, std::string_view text) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "sched/cgroup.h"
 #include "sched/flags.h"
 #include "sched/task.h"
 
@@ -10,7 +11,12 @@ namespace uscx::observe {
 
 using sched::Task;
 
-Metrics::Metrics(sched::Tracepoints& trace, u32 nr_cpus) : cpus_(nr_cpus), idle_cpus_(nr_cpus) {
+Metrics::Metrics(sched::Tracepoints& trace, u32 nr_cpus)
+    : cpus_(nr_cpus),
+      cpu_curr_(nr_cpus, 0),
+      cpu_cgroup_(nr_cpus),
+      cpu_cgroup_since_ns_(nr_cpus),
+      idle_cpus_(nr_cpus) {
   trace.sched_switch.subscribe(
       [this](Nanos now, CpuId cpu, const Task& prev, u32 state, const Task& next) {
         on_switch(now.ns, cpu, prev, state, next);
@@ -31,6 +37,17 @@ Metrics::Metrics(sched::Tracepoints& trace, u32 nr_cpus) : cpus_(nr_cpus), idle_
   trace.sched_process_free.subscribe([this](const Task& p) {
     if (p.slot < tasks_.size()) tasks_[p.slot] = {};
   });
+  trace.cgroup_mkdir.subscribe([this](Nanos, std::string_view path, u64) {
+    any_cgroup_ = true;
+    cgroup_self_ns_.try_emplace(std::string(path), 0);
+  });
+  trace.cgroup_attach_task.subscribe(
+      [this](Nanos now, const Task& p, std::string_view, std::string_view to) {
+        const auto cpu = static_cast<u32>(p.cpu);
+        if (cpu_curr_[cpu] != p.pid) return;
+        charge_cgroup(now.ns, p.cpu);
+        cpu_cgroup_[cpu] = to == "/" ? "" : to;
+      });
   trace.scx_callback.subscribe(
       [this](Nanos, CpuId, std::string_view, const Task*, u64) { callbacks_ += counting_; });
 }
@@ -39,6 +56,7 @@ void Metrics::begin(Nanos now) {
   account_waste(now.ns);
   for (Cpu& cpu : cpus_) cpu.busy_ns = cpu.tasks_run = 0;
   for (Group& group : groups_) group = {};
+  for (auto& [path, self_ns] : cgroup_self_ns_) self_ns = 0;
   for (TaskState& task : tasks_) task.ran = false;
   wakeup_latency_ = {};
   idle_while_waiting_ns_ = 0;
@@ -50,8 +68,10 @@ void Metrics::begin(Nanos now) {
 void Metrics::end(Nanos now) {
   if (!counting_) return;
   account_waste(now.ns);
-  for (Cpu& cpu : cpus_) {
+  for (std::size_t i = 0; i < cpus_.size(); ++i) {
+    Cpu& cpu = cpus_[i];
     if (cpu.group == kIdle) continue;
+    charge_cgroup(now.ns, static_cast<CpuId>(i));
     const u64 ran_ns = clip(cpu.since_ns, now.ns);
     cpu.busy_ns += ran_ns;
     groups_[cpu.group].cpu_ns += ran_ns;
@@ -104,6 +124,31 @@ void Metrics::set_waiting(const Task& p, u64 now_ns, bool woken) {
   task.woken = woken;
 }
 
+void Metrics::charge_cgroup(u64 now_ns, CpuId cpu) {
+  const auto index = static_cast<u32>(cpu);
+  if (!cpu_cgroup_[index].empty()) {
+    cgroup_self_ns_[cpu_cgroup_[index]] += clip(cpu_cgroup_since_ns_[index], now_ns);
+  }
+  cpu_cgroup_since_ns_[index] = now_ns;
+}
+
+std::map<std::string, Metrics::Cgroup> Metrics::cgroups() const {
+  std::map<std::string, Cgroup> all;
+  if (!any_cgroup_) return all;
+  Cgroup& root = all["/"];
+  for (const Cpu& cpu : cpus_) root.cpu_ns += cpu.busy_ns;
+  root.self_ns = root.cpu_ns;
+  for (const auto& [path, self_ns] : cgroup_self_ns_) {
+    root.self_ns -= self_ns;
+    all[path].self_ns = self_ns;
+    for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+      all[path.substr(0, end)].cpu_ns += self_ns;
+      if (end == std::string::npos) break;
+    }
+  }
+  return all;
+}
+
 void Metrics::leave_cpu(u64 now_ns, CpuId cpu, const Task& prev, bool still_runnable) {
   if (prev.is_idle()) {
     --idle_cpus_;
@@ -116,6 +161,7 @@ void Metrics::leave_cpu(u64 now_ns, CpuId cpu, const Task& prev, bool still_runn
     c.busy_ns += ran_ns;
     groups_[task.group].cpu_ns += ran_ns;
     groups_[task.group].seen = true;
+    if (any_cgroup_) charge_cgroup(now_ns, cpu);
   }
   task.state = still_runnable ? State::kWaiting : State::kSleeping;
   if (still_runnable) ++waiting_;
@@ -124,6 +170,12 @@ void Metrics::leave_cpu(u64 now_ns, CpuId cpu, const Task& prev, bool still_runn
 void Metrics::enter_cpu(u64 now_ns, CpuId cpu, const Task& next) {
   Cpu& c = cpus_[static_cast<u32>(cpu)];
   c.since_ns = now_ns;
+  cpu_curr_[static_cast<u32>(cpu)] = next.pid;
+  if (any_cgroup_) {
+    const std::string& path = sched::task_cgroup(next).path;
+    cpu_cgroup_[static_cast<u32>(cpu)] = path == "/" ? "" : path;
+    cpu_cgroup_since_ns_[static_cast<u32>(cpu)] = now_ns;
+  }
   if (next.is_idle()) {
     c.group = kIdle;
     ++idle_cpus_;

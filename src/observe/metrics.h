@@ -27,6 +27,12 @@ class Metrics {
     bool seen = false;  // since begin()
   };
 
+  /// A control group, its descendants included.
+  struct Cgroup {
+    u64 cpu_ns = 0;
+    u64 self_ns = 0;  // of tasks that are in it themselves
+  };
+
   Metrics(sched::Tracepoints& trace, u32 nr_cpus);
   Metrics(const Metrics&) = delete;
 
@@ -41,6 +47,8 @@ class Metrics {
   const std::vector<Cpu>& cpus() const { return cpus_; }
   /// What was on a CPU since begin(), by the label of its tasks.
   std::map<std::string, Group> groups() const;
+  /// By path, the root first. Empty where there never was a group but the root.
+  std::map<std::string, Cgroup> cgroups() const;
   u64 switches() const { return switches_; }
   u64 wakeups() const { return wakeups_; }
   u64 migrations() const { return migrations_; }
@@ -66,6 +74,8 @@ class Metrics {
   void set_waiting(const sched::Task& p, u64 now_ns, bool woken);
   void on_switch(u64 now_ns, CpuId cpu, const sched::Task& prev, u32 prev_state,
                  const sched::Task& next);
+  /// What ran on `cpu` since the last look ran in the group it was in.
+  void charge_cgroup(u64 now_ns, CpuId cpu);
   void leave_cpu(u64 now_ns, CpuId cpu, const sched::Task& prev, bool still_runnable);
   /// Ends a wakeup's latency: the task's own code runs.
   void on_executes(u64 now_ns, const sched::Task& p);
@@ -80,6 +90,11 @@ class Metrics {
   std::vector<TaskState> tasks_;  // by slot
   std::vector<Group> groups_;
   std::map<std::string, u32> group_numbers_;  // by label
+  std::vector<Pid> cpu_curr_;
+  std::vector<std::string> cpu_cgroup_;  // of what runs there; empty: the root
+  std::vector<u64> cpu_cgroup_since_ns_;
+  std::map<std::string, u64, std::less<>> cgroup_self_ns_;  // all but the root
+  bool any_cgroup_ = false;
   Histogram wakeup_latency_;
   u32 idle_cpus_;
   u64 waiting_ = 0;

@@ -55,6 +55,8 @@ struct RunReport {
   std::vector<std::pair<std::string, s64>> scx_events;         // SCX_EV_*
   std::vector<std::pair<std::string, u64>> unserved;  // requests nobody serves, with counts
   u64 faults_to_zero = 0;
+  u64 forks_failed = 0;  // of the workload's tasks
+  u64 calls_failed = 0;
   bool verbose = false;
 };
 

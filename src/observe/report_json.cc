@@ -43,6 +43,12 @@ void add_metrics(Json& j, const Metrics& m) {
   for (const auto& [name, group] : m.groups())
     groups[name] = {{"tasks", group.tasks}, {"cpu_ns", group.cpu_ns}};
   j["groups"] = std::move(groups);
+  if (const auto paths = m.cgroups(); !paths.empty()) {
+    Json cgroups = Json::object();
+    for (const auto& [path, c] : paths)
+      cgroups[path] = {{"cpu_ns", c.cpu_ns}, {"self_ns", c.self_ns}};
+    j["cgroups"] = std::move(cgroups);
+  }
 }
 
 void add_exit(Json& j, const RunReport& r) {
@@ -98,6 +104,7 @@ std::string format_json(const RunReport& r) {
   for (const auto& [name, count] : r.unserved) unserved[name] = count;
   j["unserved"] = std::move(unserved);
   j["faults_to_zero"] = r.faults_to_zero;
+  j["failed"] = {{"forks", r.forks_failed}, {"calls", r.calls_failed}};
   // A program's strings are any bytes: what is not UTF-8 is replaced.
   return j.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

@@ -85,6 +85,21 @@ void format_groups(std::string& out, const Metrics& m) {
   }
 }
 
+void format_cgroups(std::string& out, const Metrics& m) {
+  const auto cgroups = m.cgroups();
+  if (cgroups.empty()) return;
+  append(out, "\nCPU time per cgroup, with what is below it");
+  append(out, fmt::format("  {:<32} {:>14} {:>9}", "cgroup", "CPU ms", "of parent"));
+  for (const auto& [path, c] : cgroups) {
+    const std::size_t slash = path.rfind('/');
+    const u64 all_ns = cgroups.at(slash == 0 ? "/" : path.substr(0, slash)).cpu_ns;
+    append(out,
+           fmt::format(
+               "  {:<32} {:>14.3f} {:>8.2f}%", path, static_cast<double>(c.cpu_ns) / kNsPerMs,
+               all_ns ? 100.0 * static_cast<double>(c.cpu_ns) / static_cast<double>(all_ns) : 0));
+  }
+}
+
 void format_machine_use(std::string& out, const RunReport& r, const Metrics& m) {
   u64 busy_ns = 0, least = ~0ULL, most = 0, idle_cpus = 0;
   for (const Metrics::Cpu& cpu : m.cpus()) {
@@ -107,6 +122,10 @@ void format_machine_use(std::string& out, const RunReport& r, const Metrics& m) 
          fmt::format("switches         {}    wakeups {}    migrations {}    forks {}    exits {}",
                      m.switches(), m.wakeups(), m.migrations(), m.forks(), m.exits()));
   append(out, fmt::format("callbacks        {}", m.callbacks()));
+  if (r.forks_failed + r.calls_failed > 0) {
+    append(out, fmt::format("refused          {} forks and {} system calls of the workload's tasks",
+                            r.forks_failed, r.calls_failed));
+  }
   const double wall_s = static_cast<double>(std::max<u64>(r.wall_ns, 1)) / kNsPerSec;
   append(out, fmt::format("simulated        {:.3f} s in {:.3f} s ({:.1f}x real time), {} events "
                           "({:.2f} M events/s)",
@@ -142,6 +161,7 @@ std::string format_text(const RunReport& report) {
   if (report.metrics) {
     format_latency(out, *report.metrics);
     format_groups(out, *report.metrics);
+    format_cgroups(out, *report.metrics);
     format_machine_use(out, report, *report.metrics);
   }
   format_variables(out, report);

@@ -104,6 +104,8 @@ Task& Kernel::Private::stopper_thread(CpuId cpu) {
   p.static_prio = DEFAULT_PRIO;
   p.prio = p.normal_prio = 0;
   p.klass = k.stop_.get();
+  p.sched_class = p.klass->address;
+  identities->make(p, nullptr);
   set_load_weight(k, p, false);
   bitmap::set(p.cpus_mask.bits, static_cast<u32>(cpu));
   p.nr_cpus_allowed = 1;

@@ -41,6 +41,10 @@ u64 Kernel::update_curr_common(Rq& r) {
   curr.se.exec_start = r.clock_task;
   curr.se.sum_exec_runtime += delta;
   (curr.is_kthread() ? curr.stime : curr.utime) += delta;
+  const bool nice = curr.static_prio > DEFAULT_PRIO;
+  r.cpustat->cpustat[curr.is_kthread() ? abi::CPUTIME_SYSTEM
+                     : nice            ? abi::CPUTIME_NICE
+                                       : abi::CPUTIME_USER] += delta;
   return delta;
 }
 

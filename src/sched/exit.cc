@@ -10,6 +10,7 @@ void Kernel::Private::do_exit(Task& p) {
   p.flags |= PF_EXITING;
   k.trace_.sched_process_exit(k.now(), p);
   ++k.nr_exits;
+  k.cgroups_->autogroup_exit_task(p);
   // exit_notify() and release_task()
   p.exit_state = static_cast<int>(EXIT_DEAD);
   Task* reaper = k.find_task(1);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The fair class: the task with the least weighted runtime runs. Simpler than Linux's EEVDF (no
-// deadlines, no groups), close enough to be what a scheduler is compared with and falls back to.
+// deadlines; groups are in fair_group.cc), close enough to be what a scheduler is compared with and
+// falls back to.
 #include <algorithm>
 
 #include "base/bitmap.h"
+#include "sched/cgroup.h"
 #include "sched/classes.h"
 #include "sched/private.h"
 
@@ -22,6 +24,7 @@ class FairClass final : public SchedClass {
 
   void enqueue_task(Rq& rq, Task& p, int flags) override {
     if (rq.fair->curr) update_curr(rq);
+    fair_group_enqueue(p);
     place(rq, p, flags);
     ++rq.fair->nr_queued;
     ++rq.nr_running;
@@ -31,12 +34,12 @@ class FairClass final : public SchedClass {
 
   bool dequeue_task(Rq& rq, Task& p, int) override {
     if (rq.fair->curr) update_curr(rq);
+    if (p.throttled_in) {  // off the queue already
+      fair_group_unthrottle(p);
+      return true;
+    }
     if (p.fair_queued) remove(rq, p);
-    // Relative from here on: the next runqueue's clock is another.
-    p.se.vlag = static_cast<s64>(p.vruntime_ns - rq.fair->min_vruntime_ns);
-    p.se.on_rq = 0;
-    --rq.fair->nr_queued;
-    --rq.nr_running;
+    leave(rq, p);
     return true;
   }
 
@@ -53,9 +56,10 @@ class FairClass final : public SchedClass {
   void wakeup_preempt(Rq& rq, Task& p, int) override {
     Task* curr = rq.fair->curr;
     if (p.klass != this || curr == nullptr || curr == &p) return;
-    const bool p_idle = p.policy == static_cast<u32>(SCHED_IDLE);
-    const bool curr_idle = curr->policy == static_cast<u32>(SCHED_IDLE);
+    const bool p_idle = fair_task_idle(p);
+    const bool curr_idle = fair_task_idle(*curr);
     if (curr_idle && !p_idle) return k_.resched_curr(rq);
+    if (p_idle && !curr_idle) return;
     if (p.policy != static_cast<u32>(SCHED_NORMAL)) return;
     update_curr(rq);
     if (curr->vruntime_ns > p.vruntime_ns + weighted(kWakeupGranularityNs, p)) k_.resched_curr(rq);
@@ -69,8 +73,11 @@ class FairClass final : public SchedClass {
       if (fair.nr_queued != 0 || higher_class_came(rq)) return {.task = nullptr, .retry = true};
     }
     if (fair.curr) update_curr(rq);
-    Task* first = fair.tree.empty() ? nullptr : *fair.tree.begin();
     Task* curr = fair.curr && fair.curr->se.on_rq ? fair.curr : nullptr;
+    if (curr && throttle(rq, *curr)) curr = nullptr;
+    while (!fair.tree.empty() && throttle(rq, **fair.tree.begin())) {
+    }
+    Task* first = fair.tree.empty() ? nullptr : *fair.tree.begin();
     if (curr == nullptr) return {.task = first};
     const bool stays = first == nullptr || FairRq::Earlier{}(curr, first);
     return {.task = stays ? curr : first};
@@ -128,6 +135,7 @@ class FairClass final : public SchedClass {
     const u64 delta = k_.update_curr_common(rq);
     curr->vruntime_ns += weighted(delta, *curr);
     curr->se.vruntime = curr->vruntime_ns;
+    fair_group_charge(k_, rq, *curr, delta);
     u64 least = curr->vruntime_ns;
     if (!fair.tree.empty()) least = std::min(least, (*fair.tree.begin())->vruntime_ns);
     fair.min_vruntime_ns = std::max(fair.min_vruntime_ns, least);
@@ -137,7 +145,27 @@ class FairClass final : public SchedClass {
   static bool higher_class_came(const Rq& rq) {
     return rq.nr_rt != 0 || (rq.stop != nullptr && Task::from(rq.stop)->on_rq_queued());
   }
-  static u64 weighted(u64 ns, const Task& p) { return ns * 1024 / (p.se.load.weight >> 10); }
+  static u64 weighted(u64 ns, const Task& p) { return ns * (1024 << 10) / fair_task_weight(p); }
+
+  /// `p`, in no tree, is not runnable here any more.
+  void leave(Rq& rq, Task& p) {
+    // Relative from here on: the next runqueue's clock is another.
+    p.se.vlag = static_cast<s64>(p.vruntime_ns - rq.fair->min_vruntime_ns);
+    p.se.on_rq = 0;
+    fair_group_dequeue(p);
+    --rq.fair->nr_queued;
+    --rq.nr_running;
+  }
+
+  /// Takes a task off whose group has used up its time. False where it may run.
+  bool throttle(Rq& rq, Task& p) {
+    TaskGroup* group = fair_throttled_group(p);
+    if (group == nullptr) return false;
+    if (p.fair_queued) remove(rq, p);
+    leave(rq, p);
+    fair_group_throttle(*group, p);
+    return true;
+  }
 
   void insert(Rq& rq, Task& p) {
     USCX_ASSERT(!p.fair_queued);

@@ -41,6 +41,7 @@ void Kernel::Private::sched_fork(Task& p, const TaskSpec& spec) {
   } else {
     p.klass = k.fair_.get();
   }
+  p.sched_class = p.klass->address;
 }
 
 Result<Task*> Kernel::Private::copy_process(Task* parent, TaskSpec& spec) {
@@ -55,7 +56,14 @@ Result<Task*> Kernel::Private::copy_process(Task* parent, TaskSpec& spec) {
   p.group_label = spec.group_label.empty() ? spec.comm : spec.group_label;
 
   sched_fork(p, spec);
+  if (const Result<void> ok = k.cgroups_->can_fork(p, parent, spec.cgroup); !ok) {
+    k.ext_->cancel_fork(p);
+    p.usage.refs.counter = 0;
+    free_task(p);
+    return fail(ok.error().value);
+  }
   p.pid = p.tgid = k.next_pid_++;
+  identities->make(p, parent);
   p.pi_lock.lock(k.held());
   p.cpu = p.wake_cpu = k.this_cpu_;
   p.thread_info.cpu = static_cast<u32>(k.this_cpu_);
@@ -63,6 +71,7 @@ Result<Task*> Kernel::Private::copy_process(Task* parent, TaskSpec& spec) {
   p.pi_lock.unlock(k.held());
   if (const int err = k.ext_->fork(p); err != 0) {
     k.ext_->cancel_fork(p);
+    k.cgroups_->cancel_fork(p);
     p.usage.refs.counter = 0;
     free_task(p);
     return fail(err);
@@ -72,6 +81,7 @@ Result<Task*> Kernel::Private::copy_process(Task* parent, TaskSpec& spec) {
   k.by_pid_.emplace(p.pid, &p);
   ++k.nr_forks;
   k.ext_->post_fork(p);
+  k.cgroups_->post_fork(p);
   return &p;
 }
 

@@ -29,6 +29,10 @@ void Kernel::kernel_log(std::string_view text) {
   trace_.kernel_log(now(), this_cpu_, &current(), text);
 }
 
+bool Kernel::is_cgroup(u64 cgroup) {
+  return cgroups_->from_address(cgroup) != nullptr;
+}
+
 bool Kernel::is_task(u64 task) {
   const bpf::Extent* extent = window_->find(task);
   return extent != nullptr && extent->type == &kTaskObject && extent->start == task;

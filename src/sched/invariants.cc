@@ -100,7 +100,12 @@ void Invariants::check_task(const Task& p) {
   USCX_HOLDS(!rt_queued || p.klass == &kernel_.rt_class(), p);
   if (p.on_rq_queued()) {
     // The rt class keeps the running one on its queue, the fair class does not.
-    if (p.klass == &kernel_.fair_class()) USCX_HOLDS(p.fair_queued != current, p);
+    // One whose group has used up its cpu.max is on its list instead.
+    const bool throttled = p.throttled_in != nullptr;
+    if (p.klass == &kernel_.fair_class()) {
+      USCX_HOLDS(p.fair_queued + current + throttled == 1, p);
+      USCX_HOLDS(throttled == (p.fair_load == 0), p);
+    }
     if (p.klass == &kernel_.rt_class()) USCX_HOLDS(rt_queued, p);
   } else {
     USCX_HOLDS(!p.fair_queued && !rt_queued, p);
@@ -140,7 +145,7 @@ void Invariants::check_counts() {
   for (Task* p = tasks.front(); p != nullptr; p = tasks.next(*p)) {
     if (!p->on_rq_queued()) continue;
     const auto cpu = static_cast<std::size_t>(p->cpu);
-    if (p->klass == &kernel_.fair_class()) ++fair[cpu];
+    if (p->klass == &kernel_.fair_class() && !p->throttled_in) ++fair[cpu];
     if (p->klass == &kernel_.rt_class()) ++rt[cpu];
     if (p->klass == &kernel_.ext_class()) ++scx[cpu];
   }

@@ -26,9 +26,7 @@ bool task_may_write(u64 offset, u32 size) {
          within(scx + offsetof(sched_ext_entity, disallow), sizeof(sched_ext_entity::disallow));
 }
 
-const bpf::ObjectType kCssSetObject{"css_set"};
-const bpf::ObjectType kKernfsNodeObject{"kernfs_node"};
-const bpf::ObjectType kTaskGroupObject{"task_group"};
+const bpf::ObjectType kSchedClassObject{"sched_class"};
 
 std::unique_ptr<bpf::AddressWindow> make_window() {
   auto window = bpf::AddressWindow::create();
@@ -41,7 +39,6 @@ std::unique_ptr<bpf::AddressWindow> make_window() {
 
 const bpf::ObjectType kTaskObject{"task_struct", &task_may_write, false, sizeof(abi::task_struct)};
 const bpf::ObjectType kRqObject{"rq", nullptr, false, sizeof(abi::rq)};
-const bpf::ObjectType kCgroupObject{"cgroup"};
 const bpf::ObjectType kCpumaskObject{"cpumask"};
 
 // ----------------------------------------------------------------------------------- entries
@@ -104,8 +101,7 @@ Rq::~Rq() = default;
 
 Task& Kernel::Private::allocate_task(std::string comm) {
   Task* p = k.window_->make<Task>(kTaskObject, std::move(comm));
-  p->cgroups = root_css_set;
-  p->sched_task_group = k.root_task_group_;
+  k.cgroups_->adopt(*p);
   p->created_at_ns = p->start_time = p->start_boottime = k.now().ns;
   if (free_slots.empty()) {
     p->slot = nr_slots++;
@@ -121,6 +117,8 @@ void Kernel::Private::free_task(Task& p) {
   USCX_ASSERT(!p.all_node.linked() && !p.wake_node.linked() && !p.rq_node.linked());
   k.trace_.sched_process_free(p);
   k.bpf_->task_gone(p.address());
+  k.cgroups_->task_free(p);
+  identities->release(p);
   all_tasks.erase(p);
   free_slots.push_back(p.slot);
   k.window_->destroy(&p);
@@ -142,30 +140,6 @@ Task* Kernel::find_task(Pid pid) {
 }
 
 // ----------------------------------------------------------------------------------- boot
-
-void Kernel::Private::make_root_cgroup() {
-  auto* cgrp = k.window_->make<abi::cgroup>(kCgroupObject);
-  auto* kn = k.window_->make<abi::kernfs_node>(kKernfsNodeObject);
-  auto* tg = k.window_->make<abi::task_group>(kTaskGroupObject);
-  auto* set = k.window_->make<abi::css_set>(kCssSetObject);
-  kn->id = 1;
-  kn->name = static_cast<const char*>(k.window_->allocate(16, bpf::kReadOnlyMemory));
-  cgrp->kn = kn;
-  cgrp->self.cgroup = cgrp->dom_cgrp = cgrp;
-  cgrp->self.id = 1;
-  cgrp->ancestors[0] = cgrp;
-  tg->css.cgroup = cgrp;
-  tg->css.id = 1;
-  tg->shares = 1024 << 10;
-  tg->scx.weight = 100;
-  set->dfl_cgrp = cgrp;
-  set->dom_cset = set;
-  set->refcount.refs.counter = 1;
-  cgrp->subsys[abi::cpu_cgrp_id] = set->subsys[abi::cpu_cgrp_id] = &tg->css;
-  k.root_cgroup_ = cgrp;
-  k.root_task_group_ = tg;
-  root_css_set = set;
-}
 
 void Kernel::Private::make_runqueues() {
   struct WakeWork final : IrqWork {
@@ -199,12 +173,21 @@ void Kernel::Private::make_runqueues() {
   }
 }
 
+/// Programs compare p->sched_class; what a class is they do not see.
+void Kernel::Private::name_classes() {
+  for (SchedClass* klass : {k.stop_.get(), k.rt_.get(), k.fair_.get(), k.idle_.get()}) {
+    klass->address = static_cast<abi::sched_class*>(k.window_->allocate(16, kSchedClassObject));
+  }
+}
+
 void Kernel::Private::make_idle_tasks() {
   for (Rq* rq : k.rqs_) {
     Task& idle = allocate_task("swapper/" + std::to_string(rq->id));
     idle.flags = PF_IDLE | PF_KTHREAD | PF_NO_SETAFFINITY;
     idle.prio = idle.static_prio = idle.normal_prio = DEFAULT_PRIO;
     idle.klass = k.idle_.get();
+    idle.sched_class = idle.klass->address;
+    identities->make(idle, nullptr);
     bitmap::set(idle.cpus_mask.bits, static_cast<u32>(rq->id));
     idle.nr_cpus_allowed = 1;
     idle.cpu = idle.wake_cpu = rq->id;
@@ -216,30 +199,6 @@ void Kernel::Private::make_idle_tasks() {
     rq->idle = rq->curr = &idle;
     rq->next_klass = k.idle_.get();
   }
-}
-
-void Kernel::Private::register_ksyms() {
-  const auto rq_address = [this](u32 cpu) {
-    return reinterpret_cast<u64>(static_cast<abi::rq*>(k.rqs_[cpu]));
-  };
-  k.bpf_->register_ksym("runqueues", sizeof(abi::rq), true, rq_address);
-  // Plain integers, one array each: what topology tells.
-  const u32 nr_cpus = k.nr_cpus();
-  auto* llc_id =
-      static_cast<int*>(k.window_->allocate(nr_cpus * sizeof(int), bpf::kReadOnlyMemory));
-  auto* llc_size =
-      static_cast<int*>(k.window_->allocate(nr_cpus * sizeof(int), bpf::kReadOnlyMemory));
-  for (const auto& cpus : k.llc_cpus_) {
-    for (CpuId cpu : cpus) {
-      llc_id[cpu] = cpus.front();  // Linux: the LLC's first CPU names it
-      llc_size[cpu] = static_cast<int>(cpus.size());
-    }
-  }
-  const auto element = [](int* array) {
-    return [array](u32 cpu) { return reinterpret_cast<u64>(array + cpu); };
-  };
-  k.bpf_->register_ksym("sd_llc_id", sizeof(int), true, element(llc_id));
-  k.bpf_->register_ksym("sd_llc_size", sizeof(int), true, element(llc_size));
 }
 
 /// What a program does between two calls is one step; another CPU may come before each.
@@ -260,16 +219,20 @@ Kernel::Kernel(const KernelConfig& config, Machine& machine)
       explorer_(machine.explorer()),
       private_(std::make_unique<Private>(*this)) {
   window_->activate();
-  private_->make_root_cgroup();
+  cgroups_ = std::make_unique<Cgroups>(*this);
   private_->make_runqueues();
   fair_ = make_fair_class(*this);
   rt_ = make_rt_class(*this);
   idle_ = make_idle_class(*this);
   stop_ = make_stop_class(*this);
+  private_->name_classes();
+  private_->identities = std::make_unique<Identities>(*this);
   private_->make_idle_tasks();
   bpf_ = std::make_unique<bpf::Bpf>(*this, *window_, config.version, config.vmlinux_btf,
                                     config.engine);
+  cgroups_->on_gone([this](u64 cgroup) { bpf_->cgroup_gone(cgroup); });
   ext_ = std::make_unique<ext::Ext>(*this);
+  ext_class().address = static_cast<abi::sched_class*>(window_->allocate(16, kSchedClassObject));
   private_->register_ksyms();
   ext_->init_rqs();
   for (Rq* rq : rqs_) ext_->init_task_entity(*rq->idle_task());
@@ -292,6 +255,7 @@ Kernel::~Kernel() {
   bpf_.reset();  // gives back the task references that its maps hold
   machine_.timer_cancel(private_->rcu.timer);
   while (Task* p = private_->all_tasks.pop_front()) window_->destroy(p);
+  cgroups_.reset();
   for (Rq* rq : rqs_) window_->destroy(rq);
 }
 

@@ -32,6 +32,9 @@ namespace uscx::sched {
 namespace ext {
 class Ext;
 }
+struct Cgroup;
+struct TaskGroup;
+class Cgroups;
 
 struct KernelConfig {
   btf::KernelVersion version{7, 3};
@@ -54,6 +57,7 @@ struct TaskSpec {
   int rt_priority = 0;
   const abi::cpumask* affinity = nullptr;  // null: the parent's
   bool kthread = false;
+  Cgroup* cgroup = nullptr;  // CLONE_INTO_CGROUP; null: the parent's
 };
 
 class Kernel final : public bpf::Host {
@@ -102,9 +106,7 @@ class Kernel final : public bpf::Host {
   bool cpus_share_cache(CpuId a, CpuId b) const;
   /// Nothing runs there and nothing is about to. Linux: idle_cpu().
   bool idle_cpu(CpuId cpu);
-  /// What every task's css_set has until cgroups exist.
-  abi::cgroup& root_cgroup() { return *root_cgroup_; }
-  abi::task_group& root_task_group() { return *root_task_group_; }
+  Cgroups& cgroups() { return *cgroups_; }
 
   // --- context ------------------------------------------------------------------------------
   CpuId cpu() const { return this_cpu_; }
@@ -270,6 +272,7 @@ class Kernel final : public bpf::Host {
   void timer_start(bpf::HostTimer& timer, u64 expires_ns, bool absolute, CpuId pinned_cpu) override;
   bool timer_cancel(bpf::HostTimer& timer) override;
   bool is_task(u64 task) override;
+  bool is_cgroup(u64 cgroup) override;
   void program_fault(const bpf::Program& prog, std::string_view text) override;
   void charge_instructions(u64 count) override;
   bool may_sleep() override;
@@ -302,8 +305,7 @@ class Kernel final : public bpf::Host {
   std::unique_ptr<SchedClass> fair_, rt_, idle_, stop_;
   std::unique_ptr<ext::Ext> ext_;
   std::vector<std::vector<CpuId>> llc_cpus_;
-  abi::cgroup* root_cgroup_ = nullptr;
-  abi::task_group* root_task_group_ = nullptr;
+  std::unique_ptr<Cgroups> cgroups_;
   std::unique_ptr<Private> private_;
 };
 

@@ -8,7 +8,9 @@
 
 #include "base/intrusive_list.h"
 #include "bpf/host.h"
+#include "sched/cgroup.h"
 #include "sched/ext/ext.h"
+#include "sched/identity.h"
 #include "sched/kernel.h"
 
 namespace uscx::sched {
@@ -69,15 +71,15 @@ struct Kernel::Private {
   IntrusiveList<HostTimerLink, &HostTimerLink::node> host_timers;
   std::vector<Stopper> stoppers;  // by CpuId
   Rcu rcu;
-  abi::css_set* root_css_set = nullptr;
+  std::unique_ptr<Identities> identities;
   u64 insn_ps = 0;          // what charged instructions have not yet made a nanosecond
   u32 nr_fair_waiting = 0;  // over all CPUs: queued fair tasks that are not running
 
   // kernel.cc
-  void make_root_cgroup();
   void make_runqueues();
   void make_idle_tasks();
-  void register_ksyms();
+  void name_classes();
+  void register_ksyms();  // percpu_variables.cc
   void make_kfuncs_sync_points();
   Task& allocate_task(std::string comm);
   void free_task(Task& p);

@@ -106,6 +106,7 @@ void Kernel::sched_change_end(const SchedChange& change) {
   assert_rq_held(r);
   const bool class_changes = (change.flags & ENQUEUE_CLASS) != 0;
   USCX_ASSERT(p.klass == change.klass || class_changes);
+  p.sched_class = p.klass->address;
   if (class_changes) p.klass->switching_to(r, p);
   if (class_changes && planted(PlantedBug::kClassSwitchDropsRqLock)) {
     rq_unlock(r);

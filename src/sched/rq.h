@@ -45,6 +45,8 @@ struct Rq : abi::rq {
   std::unique_ptr<IrqWork> wake_work;               // runs them
   HeldLocks irq_held;  // locks of this CPU's interrupt and schedule() paths
 
+  abi::kernel_cpustat* cpustat = nullptr;  // per-CPU kernel_cpustat
+
   // Accounting, for the observers.
   u64 busy_ns = 0;         // running something other than idle, up to the last switch
   u64 switched_at_ns = 0;  // when `curr` was switched in

@@ -17,6 +17,8 @@ struct Task;
 class SchedClass {
  public:
   virtual ~SchedClass() = default;
+  /// What p->sched_class of its tasks holds.
+  abi::sched_class* address = nullptr;
   virtual std::string_view name() const = 0;  // "ext_sched_class"
   /// Higher runs first: idle 0, ext 1, fair 2, rt 3, stop 4.
   virtual int rank() const = 0;

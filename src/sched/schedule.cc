@@ -103,6 +103,7 @@ void Kernel::Private::context_switch(Rq& rq, Task& prev, Task& next, u32 prev_st
 
   sched_info_switch(rq, prev, next);
   if (!prev.is_idle()) rq.busy_ns += now.ns - rq.switched_at_ns;
+  if (prev.is_idle()) rq.cpustat->cpustat[abi::CPUTIME_IDLE] += now.ns - rq.switched_at_ns;
   rq.switched_at_ns = now.ns;
   if (next.is_idle()) rq.idle_since_ns = now.ns;
   if (prev.on_rq_queued()) prev.runnable_since_ns = now.ns;
@@ -124,6 +125,7 @@ void Kernel::Private::context_switch(Rq& rq, Task& prev, Task& next, u32 prev_st
 void Kernel::Private::task_is_dead(Task& prev) {
   prev.klass->task_dead(prev);
   k.ext_->task_dead(prev);
+  k.cgroups_->task_dead(prev);
   k.put_task(prev);
 }
 

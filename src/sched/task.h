@@ -42,8 +42,12 @@ struct Task : abi::task_struct {
   ListNode rq_node;             // a class's queue (rt)
   ListNode sibling_node;        // the parent's child_list
   IntrusiveList<Task, &Task::sibling_node> child_list;
-  ListNode wake_node;            // Rq::wake_list, from a queued wakeup until it is done
-  TaskGroup* group = nullptr;    // p->sched_task_group
+  ListNode wake_node;               // Rq::wake_list, from a queued wakeup until it is done
+  ListNode cgroup_node;             // its group's list, from fork until it is dead
+  bool forked_into_cgroup = false;  // between can_fork and post_fork: with cgroup_mutex held
+  ListNode throttled_node;          // fair: waits for its group's next period
+  TaskGroup* throttled_in = nullptr;
+  u64 fair_load = 0;             // fair: what it adds to its group's load; 0: not runnable
   int on_rq_state = 0;           // p->on_rq: 0, TASK_ON_RQ_QUEUED, TASK_ON_RQ_MIGRATING
   bool wakeup_migrated = false;  // p->sched_remote_wakeup
   bool fair_queued = false;      // in the fair tree: runnable and not current

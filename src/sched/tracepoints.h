@@ -45,6 +45,11 @@ struct Tracepoints {
   Tracepoint<Nanos, const Task&> sched_process_exit;
   /// Before a task is freed: forget pointers to it.
   Tracepoint<const Task&> sched_process_free;
+  /// A task is in another control group from now on; paths as user space names them.
+  Tracepoint<Nanos, const Task&, std::string_view /*from*/, std::string_view /*to*/>
+      cgroup_attach_task;
+  Tracepoint<Nanos, std::string_view /*path*/, u64 /*id*/> cgroup_mkdir;
+  Tracepoint<Nanos, std::string_view /*path*/, u64 /*id*/> cgroup_rmdir;
 
   // sched_ext
   /// A callback of the BPF scheduler returned. `result` as the callback's prototype has it.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/assert.h"
+#include "sched/cgroup.h"
 #include "sched/flags.h"
 
 namespace uscx::workload {
@@ -99,6 +100,10 @@ Actor::Bound Actor::bind(const Op& op, const Phase& phase) {
     case OpKind::kSleep:
     case OpKind::kYield:
     case OpKind::kFork:
+    case OpKind::kCgroupCreate:
+    case OpKind::kCgroupSet:
+    case OpKind::kCgroupRemove:
+    case OpKind::kCgroupMove:
       break;
   }
   return {};
@@ -161,7 +166,7 @@ void Actor::advance() {
 /// What a phase does not say is as the thread says, as in rt-app.
 std::optional<Step> Actor::enter_phase() {
   const Attributes& own = thread_.phases[phase_].attributes;
-  const bool any = own.cpus || own.policy || own.priority;
+  const bool any = own.cpus || own.policy || own.priority || own.cgroup;
   const Attributes* wanted = any ? &own : &thread_.attributes;
   if (wanted == applied_) return std::nullopt;
   return Step::system_call([this, wanted](Task& self) { apply(*wanted, self); });
@@ -184,6 +189,8 @@ void Actor::apply(const Attributes& a, Task& task) {
   const bool realtime = policy == sched::SCHED_FIFO || policy == sched::SCHED_RR;
   if (!kernel.set_scheduler(task, policy, realtime ? priority : 0)) ++troubles.calls_failed;
   if (!realtime) kernel.set_nice(task, priority);
+  const auto& cgroup = a.cgroup ? a.cgroup : thread_.attributes.cgroup;
+  if (cgroup) run_->attach_to_cgroup(task, substitute(*cgroup, who_, nullptr));
 }
 
 Step Actor::leave() {
@@ -242,6 +249,11 @@ std::optional<Step> Actor::execute(const Op& op, const Bound& names) {
     case OpKind::kFutexWake:
       futex_wake(bound<Semaphore>(names.ref), op.count);
       return std::nullopt;
+    case OpKind::kCgroupCreate:
+    case OpKind::kCgroupSet:
+    case OpKind::kCgroupRemove:
+    case OpKind::kCgroupMove:
+      return done_after(cgroup(op));
   }
   USCX_ASSERT(!"an operation of no kind");
   __builtin_unreachable();
@@ -400,6 +412,31 @@ void Actor::futex_wake(Semaphore& semaphore, u64 count) {
   semaphore.value += count;
   const u32 woken = semaphore.waiters.wake(run_->kernel(), static_cast<u32>(count));
   if (woken > 0) pay_system_call();
+}
+
+/// What a write to the cgroup file system does, as a system call.
+Step Actor::cgroup(const Op& op) {
+  const u64 loop = static_cast<u64>(phase_loop_);
+  return Step::system_call([this, &op, path = substitute(op.ref, who_, &loop)](Task& self) {
+    switch (op.kind) {
+      case OpKind::kCgroupCreate:
+        run_->make_cgroup({path, op.cgroup});
+        break;
+      case OpKind::kCgroupSet:
+        run_->set_cgroup(path, op.cgroup);
+        break;
+      case OpKind::kCgroupRemove:
+        if (!run_->kernel().cgroups().remove(path)) ++run_->troubles().calls_failed;
+        break;
+      default:
+        if (op.task.empty()) {
+          run_->attach_to_cgroup(self, path);
+        } else {
+          run_->move_to_cgroup(op.task, path);
+        }
+        break;
+    }
+  });
 }
 
 Step Actor::fork(const Op& op) {

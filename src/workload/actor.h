@@ -23,6 +23,7 @@ class Actor final : public sched::Behaviour {
 
   const Identity& identity() const { return who_; }
   sched::Task* task() const { return wake_.task; }
+  const std::string& thread_name() const { return thread_.name; }
 
  private:
   using Step = sched::Step;
@@ -66,6 +67,7 @@ class Actor final : public sched::Behaviour {
   std::optional<Step> futex_wait(Semaphore& semaphore);
   void futex_wake(Semaphore& semaphore, u64 count);
   Step fork(const Op& op);
+  Step cgroup(const Op& op);
 
   Step done_after(Step step) {
     over_ = true;

@@ -52,12 +52,16 @@ constexpr std::array kEvents = {
     EventName{"pipe_read", OpKind::kPipeRead},
     EventName{"futex_wait", OpKind::kFutexWait},
     EventName{"futex_wake", OpKind::kFutexWake},
+    EventName{"cgroup_create", OpKind::kCgroupCreate},
+    EventName{"cgroup_set", OpKind::kCgroupSet},
+    EventName{"cgroup_remove", OpKind::kCgroupRemove},
+    EventName{"cgroup_move", OpKind::kCgroupMove},
 };
 
 /// Parts of rt-app's grammar that change what runs, and that nothing here models.
 bool unserved(std::string_view key) {
-  return one_of(key, {"mem", "iorun", "util_min", "util_max", "taskgroup", "membind_nodes",
-                      "nodes_membind", "numa_mem_bind", "dl-runtime", "dl-period", "dl-deadline"});
+  return one_of(key, {"mem", "iorun", "util_min", "util_max", "membind_nodes", "nodes_membind",
+                      "numa_mem_bind", "dl-runtime", "dl-period", "dl-deadline"});
 }
 
 /// An event's key may carry a number, so that keys differ: run0, run1.
@@ -76,11 +80,12 @@ class WorkloadFile {
     const Value& root = spec_.source.root;
     spec_.name = spec_.source.name;
     if (reader_.expect(root, Kind::kObject, "a workload")) {
-      reader_.only(root, "a workload", {"description", "global", "resources", "tasks"});
+      reader_.only(root, "a workload", {"description", "global", "resources", "cgroups", "tasks"});
       if (const Value* v = root.find("description")) {
         spec_.description = reader_.string(*v, "'description'");
       }
       if (const Value* v = root.find("global")) global(*v);
+      if (const Value* v = root.find("cgroups")) cgroups(*v);
       if (const Value* v = root.find("tasks")) {
         threads(*v);
       } else {
@@ -109,6 +114,96 @@ class WorkloadFile {
     }
   }
 
+  // ---- cgroups
+
+  std::string cgroup_path(Position at, std::string path) {
+    const bool bad = path.empty() || path.front() != '/' || path.find("//") != std::string::npos ||
+                     (path.size() > 1 && path.back() == '/');
+    if (bad) reader_.fail(at, fmt::format("a cgroup's path is like \"/a/b\", not \"{}\"", path));
+    return path;
+  }
+
+  void cgroups(const Value& object) {
+    if (!reader_.expect(object, Kind::kObject, "'cgroups'")) return;
+    std::set<std::string> paths;
+    for (const Member& m : object.members) {
+      if (!paths.insert(m.key).second) reader_.fail(m.at, fmt::format("two cgroups '{}'", m.key));
+      if (m.key == "/") reader_.fail(m.at, "the root cgroup has no settings");
+      CgroupSpec& cgroup = spec_.cgroups.emplace_back();
+      cgroup.path = cgroup_path(m.at, m.key);
+      if (!reader_.expect(m.value, Kind::kObject, fmt::format("cgroup '{}'", m.key))) return;
+      reader_.only(m.value, fmt::format("cgroup '{}'", m.key),
+                   {"weight", "weight.nice", "idle", "max", "max.burst"});
+      cgroup.settings = cgroup_settings(m.value);
+      if (reader_.failed()) return;
+    }
+  }
+
+  /// The files of the cpu controller without their "cpu.".
+  CgroupSettings cgroup_settings(const Value& object) {
+    constexpr s64 kMaxRuntimeUs = (1LL << 44) - 1;
+    CgroupSettings out;
+    if (const Value* v = object.find("weight")) {
+      out.weight = static_cast<u64>(reader_.integer(*v, "'weight'", 1, 10'000));
+    }
+    if (const Value* v = object.find("weight.nice")) {
+      out.nice = static_cast<int>(reader_.integer(*v, "'weight.nice'", -20, 19));
+    }
+    if (const Value* v = object.find("idle")) {
+      out.idle = reader_.integer(*v, "'idle'", 0, 1) == 1;
+    }
+    if (const Value* v = object.find("max")) cgroup_max(*v, out);
+    if (const Value* v = object.find("max.burst")) {
+      out.burst_us = static_cast<u64>(reader_.integer(*v, "'max.burst'", 0, kMaxRuntimeUs));
+    }
+    return out;
+  }
+
+  /// As cpu.max is written: "max", "QUOTA" or "QUOTA PERIOD" in us.
+  void cgroup_max(const Value& value, CgroupSettings& out) {
+    const std::string text = reader_.string(value, "'max'");
+    const std::size_t space = text.find(' ');
+    const std::string quota = text.substr(0, space);
+    const auto number = [&](const std::string& digits) -> u64 {
+      const bool good =
+          !digits.empty() && digits.size() <= 15 &&
+          std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+      if (good) return std::stoull(digits);
+      reader_.fail(value.at, "'max' must be \"max\", \"QUOTA\" or \"QUOTA PERIOD\" in us");
+      return 0;
+    };
+    out.quota_us = quota == "max" ? ~0ULL : number(quota);
+    if (space != std::string::npos) out.period_us = number(text.substr(space + 1));
+  }
+
+  void cgroup_event(const Value& value, const std::string& what, Op& op, const ThreadSpec&) {
+    if (value.is(Kind::kString)) {
+      op.ref = cgroup_path(value.at, reader_.string(value, what));
+      if (op.kind == OpKind::kCgroupSet) {
+        reader_.fail(value.at, fmt::format("{} needs an object with settings", what));
+      }
+      return;
+    }
+    if (!reader_.expect(value, Kind::kObject, what)) return;
+    switch (op.kind) {
+      case OpKind::kCgroupMove:
+        reader_.only(value, what, {"ref", "task"});
+        if (const Value* v = value.find("task")) {
+          op.task = reference(*v, "'task'");
+          forked_.emplace_back(op.task, v->at);
+        }
+        break;
+      case OpKind::kCgroupRemove:
+        reader_.only(value, what, {"ref"});
+        break;
+      default:
+        reader_.only(value, what, {"ref", "weight", "weight.nice", "idle", "max", "max.burst"});
+        op.cgroup = cgroup_settings(value);
+        break;
+    }
+    op.ref = cgroup_path(value.at, member_reference(value, "ref", what));
+  }
+
   int policy(const Value& value) {
     constexpr std::pair<std::string_view, int> kPolicies[] = {
         {"SCHED_OTHER", sched::SCHED_NORMAL}, {"SCHED_BATCH", sched::SCHED_BATCH},
@@ -133,7 +228,7 @@ class WorkloadFile {
     }
     if (object.members.empty()) reader_.fail(object.at, "'tasks' is empty");
     for (const auto& [name, at] : forked_) {
-      if (!names.contains(name)) reader_.fail(at, fmt::format("no task '{}' to fork", name));
+      if (!names.contains(name)) reader_.fail(at, fmt::format("there is no task '{}'", name));
     }
   }
 
@@ -249,6 +344,9 @@ class WorkloadFile {
     } else if (m.key == "priority") {
       again(out.priority.has_value());
       out.priority = static_cast<int>(reader_.integer(m.value, "'priority'", -20, 99));
+    } else if (m.key == "cgroup" || m.key == "taskgroup") {  // rt-app has the second
+      again(out.cgroup.has_value());
+      out.cgroup = cgroup_path(m.value.at, reader_.string(m.value, fmt::format("'{}'", m.key)));
     } else {
       return false;
     }
@@ -320,6 +418,12 @@ class WorkloadFile {
         break;
       case OpKind::kFutexWake:
         counted(m.value, what, "count", 1'000'000, op);
+        break;
+      case OpKind::kCgroupCreate:
+      case OpKind::kCgroupSet:
+      case OpKind::kCgroupRemove:
+      case OpKind::kCgroupMove:
+        cgroup_event(m.value, what, op, t);
         break;
       default:
         op.ref = reference(m.value, what);

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/bitmap.h"
+#include "sched/cgroup.h"
 #include "workload/actor.h"
 #include "workload/expression.h"
 
@@ -76,6 +77,7 @@ OrError<void> Run::plan() {
   }
   if (planned_.empty()) return error(fmt::format("{}: starts no task", spec_->name));
   count_barrier_users();
+  plan_cgroups();
   return {};
 }
 
@@ -136,6 +138,10 @@ void Run::fork(sched::Task& parent, const Planned& what) {
     for (const u32 cpu : *thread.attributes.cpus) bitmap::set(mask.bits, cpu);
   }
   spec.affinity = &mask;
+  if (thread.attributes.cgroup) {
+    spec.cgroup = kernel_.cgroups().find(substitute(*thread.attributes.cgroup, who, nullptr));
+    if (spec.cgroup == nullptr) ++troubles_.calls_failed;
+  }
   ++running_;
   if (kernel_.fork(parent, std::move(spec))) {
     ++started_;

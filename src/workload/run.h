@@ -24,7 +24,7 @@ struct Identity {
 /// Counts of what did not go as the file says, for the report.
 struct Troubles {
   u64 forks_failed = 0;
-  u64 calls_failed = 0;  // sched_setaffinity(), sched_setscheduler()
+  u64 calls_failed = 0;  // sched_setaffinity(), sched_setscheduler(), writes to cgroups
 };
 
 /// Shared by the launcher, all tasks and the Workload. Tasks may outlive the Workload object.
@@ -53,6 +53,15 @@ class Run {
   OrError<void> plan();
   const std::vector<Planned>& planned() const { return planned_; }
 
+  /// The cgroups that are to be there before the first task, parents first.
+  const std::vector<CgroupSpec>& planned_cgroups() const { return planned_cgroups_; }
+  /// On a fiber: makes one with its settings, or writes them. What fails is counted.
+  void make_cgroup(const CgroupSpec& what);
+  void set_cgroup(const std::string& path, const CgroupSettings& settings);
+  /// Moves all tasks of a thread of the file.
+  void move_to_cgroup(const std::string& thread, const std::string& path);
+  void attach_to_cgroup(sched::Task& task, const std::string& path);
+
   /// On the fiber of `parent`: forks one task.
   void fork(sched::Task& parent, const Planned& what);
   /// The thread of that name, for the fork event.
@@ -78,6 +87,8 @@ class Run {
 
  private:
   void count_barrier_users();
+  void plan_cgroup(const CgroupSpec& spec);
+  void plan_cgroups();
   sched::TaskSpec describe(const ThreadSpec& thread, std::unique_ptr<Actor> actor,
                            u32 number) const;
 
@@ -86,6 +97,7 @@ class Run {
   sched::Machine& machine_;
   Resources resources_;
   std::vector<Planned> planned_;
+  std::vector<CgroupSpec> planned_cgroups_;
   std::vector<Actor*> actors_;  // by number; null where not running
   sched::Task* launcher_ = nullptr;
   u64 started_ = 0;

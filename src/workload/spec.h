@@ -31,6 +31,10 @@ enum class OpKind : u8 {
   kPipeRead,
   kFutexWait,
   kFutexWake,
+  kCgroupCreate,
+  kCgroupSet,
+  kCgroupRemove,
+  kCgroupMove,
 };
 
 /// A duration: fixed, or uniform between both, drawn anew each time.
@@ -39,12 +43,24 @@ struct Duration {
   Nanos max;
 };
 
+/// Values for a cgroup's cpu.* files; what is not given is left alone.
+struct CgroupSettings {
+  std::optional<u64> weight;
+  std::optional<int> nice;  // cpu.weight.nice
+  std::optional<bool> idle;
+  std::optional<u64> quota_us;  // cpu.max; ~0: "max"
+  std::optional<u64> period_us;
+  std::optional<u64> burst_us;
+};
+
 /// One event of a phase.
 struct Op {
   OpKind kind = OpKind::kRun;
-  Duration duration{};    // run, runtime, sleep, timer (its period)
-  std::string ref{};      // what it acts on; may hold %g, %i, %l
-  std::string mutex{};    // kWait
+  Duration duration{};  // run, runtime, sleep, timer (its period)
+  std::string ref{};    // what it acts on; may hold %g, %i, %l
+  std::string mutex{};  // kWait
+  std::string task{};   // kCgroupMove: whom; empty: itself
+  CgroupSettings cgroup{};
   bool absolute = false;  // kTimer
   u64 count = 0;          // pipe: bytes of a message; futex_wake: how many
   json::Position at{};
@@ -53,7 +69,8 @@ struct Op {
 struct Attributes {
   std::optional<std::vector<u32>> cpus;
   std::optional<int> policy;
-  std::optional<int> priority;  // nice, or the realtime priority
+  std::optional<int> priority;        // nice, or the realtime priority
+  std::optional<std::string> cgroup;  // path; may hold %g, %i
 };
 
 inline constexpr s64 kForever = -1;
@@ -78,11 +95,18 @@ struct ThreadSpec {
   std::vector<Phase> phases{};
 };
 
+/// A cgroup that is there before the first task is.
+struct CgroupSpec {
+  std::string path;
+  CgroupSettings settings;
+};
+
 struct WorkloadSpec {
   json::Document source;  // positions in it are for messages
   std::string name{};
   std::string description{};
   std::optional<Nanos> duration;
+  std::vector<CgroupSpec> cgroups{};
   std::vector<ThreadSpec> threads;
 };
 

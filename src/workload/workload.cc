@@ -17,6 +17,10 @@ class Launcher final : public sched::Behaviour {
 
   sched::Step next(sched::Kernel& /*kernel*/, sched::Task& task) override {
     run_->set_launcher(&task);
+    if (!run_->stopping() && next_cgroup_ < run_->planned_cgroups().size()) {
+      const CgroupSpec& what = run_->planned_cgroups()[next_cgroup_++];
+      return sched::Step::system_call([this, &what](sched::Task&) { run_->make_cgroup(what); });
+    }
     if (!run_->stopping() && next_ < run_->planned().size()) {
       const Run::Planned& what = run_->planned()[next_++];
       return sched::Step::system_call([this, &what](sched::Task& self) { run_->fork(self, what); });
@@ -30,6 +34,7 @@ class Launcher final : public sched::Behaviour {
  private:
   std::shared_ptr<Run> run_;
   std::size_t next_ = 0;
+  std::size_t next_cgroup_ = 0;
 };
 
 }  // namespace

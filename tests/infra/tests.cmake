@@ -7,3 +7,11 @@ add_test(NAME infra_install
 add_test(NAME soak_long_runs
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/soak_test.sh ${CMAKE_BINARY_DIR} ${USCX_KERNELS})
 set_tests_properties(soak_long_runs PROPERTIES LABELS soak TIMEOUT 14400)
+
+# Pages that are generated are up to date, and code in them is real.
+add_test(NAME infra_docs COMMAND ${CMAKE_SOURCE_DIR}/tools/docs --check $<TARGET_FILE:uscx>)
+add_test(NAME infra_docs_code
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/docs_code.py $<TARGET_FILE:uscx> ${USCX_BPF_CLANG} ${USCX_LIBBPF_INCLUDE})
+add_test(NAME infra_how_to
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/how_to.py $<TARGET_FILE:uscx> ${CMAKE_BINARY_DIR}
+    ${CMAKE_BINARY_DIR}/examples/fifo.bpf.o)

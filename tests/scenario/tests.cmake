@@ -58,3 +58,16 @@ set_tests_properties(soak_asan_bad_input soak_asan_hostile soak_asan_limits soak
   soak_asan_corrupted PROPERTIES FIXTURES_REQUIRED build_asan)
 set_tests_properties(soak_same_fingerprint soak_asan_bad_input soak_asan_hostile soak_asan_limits
   soak_asan_truncated soak_asan_corrupted PROPERTIES LABELS soak TIMEOUT 7200)
+
+# Every message that can end a scheduler, raised.
+add_test(NAME scenario_errors COMMAND ${CMAKE_CURRENT_LIST_DIR}/errors/run --build ${CMAKE_BINARY_DIR})
+set_tests_properties(scenario_errors PROPERTIES TIMEOUT 1200)
+
+# Long ones, for make soak.
+file(GLOB long_scenarios CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/soak/*.json)
+foreach(scenario ${long_scenarios})
+  get_filename_component(name ${scenario} NAME_WE)
+  add_test(NAME soak_${name}
+    COMMAND ${CMAKE_CURRENT_LIST_DIR}/run --build ${CMAKE_BINARY_DIR} -j 1 ${scenario})
+  set_tests_properties(soak_${name} PROPERTIES LABELS soak TIMEOUT 14400)
+endforeach()

@@ -7,24 +7,6 @@
 namespace uscx::sched::ext {
 namespace {
 
-void exit_cgroups(Sched& sch) {
-  Ext::Impl& ext = sch.ext;
-  Kernel& kernel = sch.kernel;
-  ext.cgroup_mutex.lock(kernel);
-  ext.cgroup_ops_rwsem.lock(kernel);
-  ext.cgroup_enabled = false;
-  abi::task_group& tg = kernel.root_task_group();
-  tg.scx.sched = nullptr;
-  if (tg.scx.flags & abi::SCX_TG_INITED) {
-    tg.scx.flags &= ~static_cast<u32>(abi::SCX_TG_INITED);
-    if (sch.ops.has(Op::kCgroupExit)) {
-      call_op(sch, Op::kCgroupExit, nullptr, {reinterpret_cast<u64>(tg.css.cgroup)});
-    }
-  }
-  ext.cgroup_ops_rwsem.unlock(kernel);
-  ext.cgroup_mutex.unlock(kernel);
-}
-
 /// Gives every task back to the class it would have without sched_ext.
 void return_tasks(Sched& sch) {
   Ext::Impl& ext = sch.ext;
@@ -72,7 +54,11 @@ void root_disable(Sched& sch) {
   ext.enable_mutex.lock(kernel);
   ext.switched_all = false;
   ext.switching_all = false;
-  exit_cgroups(sch);
+  // Before the tasks, so that moves and forks do not see groups half-way.
+  cgroup_lock(ext);
+  ext.cgroup_enabled = false;
+  cgroup_exit(sch);
+  cgroup_unlock(ext);
   if (kernel.planted(PlantedBug::kBypassClearedEarly)) bypass(sch, false);
   ext.fork_rwsem.lock(kernel);
   ext.init_task_enabled = false;

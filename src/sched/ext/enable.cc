@@ -140,43 +140,14 @@ class Enabling {
     USCX_ASSERT(!ext_.init_task_enabled);
     ext_.init_task_enabled = true;
     if (sch_.ops.flags & abi::SCX_OPS_TID_TO_TASK) ext_.tid_to_task = true;
-    ext_.cgroup_mutex.lock(kernel_);
-    ext_.cgroup_ops_rwsem.lock(kernel_);
-    int ret = init_cgroups();
+    cgroup_lock(ext_);
+    int ret = cgroup_init(sch_);
     if (ret == 0) {
       ext_.cgroup_enabled = true;
       ret = init_listed_tasks();
     }
-    ext_.cgroup_ops_rwsem.unlock(kernel_);
-    ext_.cgroup_mutex.unlock(kernel_);
+    cgroup_unlock(ext_);
     if (fork_excluded) ext_.fork_rwsem.unlock(kernel_);
-    return ret;
-  }
-
-  /// Only the root group exists so far. Linux: scx_cgroup_init.
-  int init_cgroups() {
-    abi::task_group& tg = kernel_.root_task_group();
-    if (sch_.ops.has(Op::kCgroupInit) || step_fails(ext_, EnableStep::kCgroupInit)) {
-      if (const int ret = call_cgroup_init(tg); ret != 0) {
-        error(sch_, "ops.cgroup_init() failed ({})", ret);
-        return ret;
-      }
-    }
-    tg.scx.sched = sch_.abi_pointer();
-    tg.scx.flags |= abi::SCX_TG_INITED;
-    return 0;
-  }
-
-  int call_cgroup_init(abi::task_group& tg) {
-    if (!sch_.ops.has(Op::kCgroupInit)) return -ENOMEM;
-    auto* args = kernel_.window().make<abi::scx_cgroup_init_args>(bpf::kReadOnlyMemory);
-    args->weight = tg.scx.weight;
-    args->bw_period_us = 100'000;
-    args->bw_quota_us = ~0ULL;
-    const int ret = static_cast<s32>(
-        call_op(sch_, Op::kCgroupInit, nullptr,
-                {reinterpret_cast<u64>(tg.css.cgroup), reinterpret_cast<u64>(args)}));
-    kernel_.window().destroy(args);
     return ret;
   }
 

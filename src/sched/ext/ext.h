@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,8 @@ namespace uscx::sched {
 class Kernel;
 struct Rq;
 struct Task;
+struct Cgroup;
+struct TaskGroup;
 }  // namespace uscx::sched
 
 namespace uscx::sched::ext {
@@ -63,6 +66,18 @@ class Ext {
   bool allow_ttwu_queue(const Task& p) const;
   /// schedule() is over on this CPU and its lock dropped. Explored runs only.
   void schedule_done(Rq& rq);
+  // Control groups. With cgroup_mutex: 0 or a positive errno. scx_tg_online(), scx_tg_offline().
+  int tg_online(TaskGroup& tg);
+  void tg_offline(TaskGroup& tg);
+  /// With cgroup_mutex, before tasks move to `to`; the one place that may refuse.
+  /// scx_cgroup_can_attach().
+  int cgroup_can_attach(std::span<Task* const> tasks, Cgroup& to);
+  /// With p's runqueue locked and p off it: it is in its new group. scx_cgroup_move_task().
+  void cgroup_move_task(Task& p);
+  // On a fiber, without cgroup_mutex. scx_group_set_weight() and so on.
+  void group_set_weight(TaskGroup& tg, u32 weight);
+  void group_set_idle(TaskGroup& tg, bool idle);
+  void group_set_bandwidth(TaskGroup& tg, u64 period_us, u64 quota_us, u64 burst_us);
   bool can_stop_tick(Rq& rq);
   void rq_clock_updated(Rq& rq);  // scx_rq_clock_update()
   void rq_unlocked(Rq& rq);       // scx_rq_clock_invalidate()

@@ -287,7 +287,7 @@ struct Ext::Impl {
   bool switching_all = false;
   bool init_task_enabled = false;
   bool tid_to_task = false;
-  bool cgroup_enabled = false;
+  bool cgroup_enabled = false;  // scx_cgroup_enabled, under cgroup_lock()
   u64 nr_rejected = 0;
   u64 hotplug_seq = 0;
   u64 enable_seq = 0;
@@ -306,7 +306,6 @@ struct Ext::Impl {
   SleepingLock cpus_lock{LockRank::kCpuHotplug, "cpu_hotplug_lock"};
   SleepingLock fork_rwsem{LockRank::kScxFork, "scx_fork_rwsem"};
   SleepingLock cgroup_ops_rwsem{LockRank::kScxCgroupOps, "scx_cgroup_ops_rwsem"};
-  SleepingLock cgroup_mutex{LockRank::kCgroup, "cgroup_mutex"};
   RankedLock tasks_lock{LockRank::kScxTasks, "scx_tasks_lock"};
   RankedLock bypass_lock{LockRank::kScxBypass, "scx_bypass_lock"};
   RankedLock sched_lock{LockRank::kScxSched, "scx_sched_lock"};
@@ -461,6 +460,14 @@ void unregister(Ext::Impl& ext, const bpf::StructOpsTable& table);
 void free_retired(Ext::Impl& ext);
 /// The class a task has by its policy. Linux: scx_setscheduler_class.
 SchedClass& setscheduler_class(Kernel& kernel, const Task& p);
+// cgroup.cc
+/// cgroup_mutex and scx_cgroup_ops_rwsem: no group comes, goes or is written to. scx_cgroup_lock.
+void cgroup_lock(Ext::Impl& ext);
+void cgroup_unlock(Ext::Impl& ext);
+/// With cgroup_lock(): tells a scheduler of every group, parents first; 0 or ops.cgroup_init()'s
+/// errno. scx_cgroup_init; scx_cgroup_exit.
+int cgroup_init(Sched& sch);
+void cgroup_exit(Sched& sch);
 /// Registers sched_ext_ops and its cid form.
 void register_struct_ops(Ext::Impl& ext);
 void bypass_lb_timerfn(Sched& sch);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Kfuncs about tasks: sched_ext's, and those of the kernel at large that need the task table.
+#include "sched/cgroup.h"
 #include "sched/ext/kfuncs.h"
 
 namespace uscx::sched::ext {
@@ -34,12 +35,15 @@ u64 from_tid(Ext::Impl& ext, bpf::KfuncCall& call) {
   return task_result(tid_to_task(ext, call.args[0]));
 }
 
-/// Every task is in the root group until there are others; the reference is never the last one.
+/// The group a task belongs to for the scheduler, which does not change while it is operated on.
 u64 cgroup(Ext::Impl& ext, bpf::KfuncCall& call) {
   const Task* p = task_arg(call, 0);
   if (!p) return 0;
-  if (Sched* sch = sched_of(ext, call)) kf_arg_task_ok(*sch, *p);
-  return pointer_result(&ext.kernel.root_cgroup());
+  Cgroup* cgrp = &ext.kernel.cgroups().root();
+  Sched* sch = sched_of(ext, call);
+  if (sch && kf_arg_task_ok(*sch, *p)) cgrp = &tg_cgrp(*p->sched_task_group);
+  ext.kernel.cgroups().get(*cgrp);
+  return cgrp->address();
 }
 
 constexpr KfuncEntry kEntries[] = {
@@ -68,31 +72,42 @@ u64 task_release(Ext::Impl& ext, bpf::KfuncCall& call) {
   return 0;
 }
 
-/// There is one group, which never goes: references to it need no count.
-abi::cgroup* cgroup_arg(Ext::Impl& ext, bpf::KfuncCall& call, u32 i) {
-  abi::cgroup* root = &ext.kernel.root_cgroup();
-  if (call.args[i] == pointer_result(root)) return root;
+Cgroup* cgroup_arg(Ext::Impl& ext, bpf::KfuncCall& call, u32 i) {
+  if (Cgroup* cgrp = ext.kernel.cgroups().from_address(call.args[i])) return cgrp;
   call.fault(fmt::format("argument {} ({:#x}) is not a live cgroup", i + 1, call.args[i]));
   return nullptr;
 }
 
+u64 acquired(Ext::Impl& ext, Cgroup* cgrp) {
+  return cgrp && ext.kernel.cgroups().try_get(*cgrp) ? cgrp->address() : 0;
+}
+
 u64 cgroup_acquire(Ext::Impl& ext, bpf::KfuncCall& call) {
-  return pointer_result(cgroup_arg(ext, call, 0));
+  return acquired(ext, cgroup_arg(ext, call, 0));
 }
 
 u64 cgroup_release(Ext::Impl& ext, bpf::KfuncCall& call) {
-  cgroup_arg(ext, call, 0);
+  if (Cgroup* cgrp = cgroup_arg(ext, call, 0)) ext.kernel.cgroups().put(*cgrp);
   return 0;
 }
 
 u64 cgroup_ancestor(Ext::Impl& ext, bpf::KfuncCall& call) {
-  const abi::cgroup* group = cgroup_arg(ext, call, 0);
-  return group && s32_arg(call, 1) == group->level ? pointer_result(group) : 0;
+  const Cgroup* cgrp = cgroup_arg(ext, call, 0);
+  const s32 level = s32_arg(call, 1);
+  if (cgrp == nullptr || level > cgrp->level || level < 0) return 0;
+  return acquired(ext, Cgroup::from(cgrp->ancestors[level]));
 }
 
 u64 cgroup_from_id(Ext::Impl& ext, bpf::KfuncCall& call) {
-  const abi::cgroup& root = ext.kernel.root_cgroup();
-  return root.kn && root.kn->id == call.args[0] ? pointer_result(&root) : 0;
+  return acquired(ext, ext.kernel.cgroups().from_id(call.args[0]));
+}
+
+u64 task_under_cgroup(Ext::Impl& ext, bpf::KfuncCall& call) {
+  const Task* p = task_arg(call, 0);
+  const Cgroup* ancestor = cgroup_arg(ext, call, 1);
+  if (p == nullptr || ancestor == nullptr) return 0;
+  const Cgroup& cgrp = task_cgroup(*p);
+  return cgrp.level >= ancestor->level && cgrp.ancestors[ancestor->level] == ancestor;
 }
 
 constexpr u32 kNewReference = bpf::kKfAcquire | bpf::kKfRetNull;
@@ -110,6 +125,7 @@ constexpr struct {
     {{"bpf_cgroup_release", cgroup_release}, bpf::kKfRelease},
     {{"bpf_cgroup_ancestor", cgroup_ancestor}, kNewReference | bpf::kKfRcu},
     {{"bpf_cgroup_from_id", cgroup_from_id}, kNewReference},
+    {{"bpf_task_under_cgroup", task_under_cgroup}, bpf::kKfRcu},
 };
 
 }  // namespace
@@ -130,8 +146,9 @@ void register_core_kfuncs(Ext::Impl& ext) {
   ext.kernel.bpf().register_kptr_destructor("task_struct", [&kernel = ext.kernel](u64 address) {
     kernel.put_task(*Task::from(reinterpret_cast<abi::task_struct*>(address)));
   });
-  // The root cgroup is the only one, and is not counted.
-  ext.kernel.bpf().register_kptr_destructor("cgroup", [](u64) {});
+  ext.kernel.bpf().register_kptr_destructor("cgroup", [&kernel = ext.kernel](u64 address) {
+    kernel.cgroups().put(*Cgroup::from(reinterpret_cast<abi::cgroup*>(address)));
+  });
 }
 
 }  // namespace uscx::sched::ext

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "btf/btf.h"
+#include "sched/cgroup.h"
 #include "sched/ext/internal.h"
 
 namespace uscx::sched::ext {
@@ -205,6 +206,13 @@ u64 call_op(Sched& sch, Op op, Rq* locked_rq, std::initializer_list<u64> args) {
   return run(sch, op, nullptr, {args.begin(), args.size()});
 }
 
+u64 call_op_about(Sched& sch, Op op, const Task& p, std::initializer_list<u64> args) {
+  std::array<u64, 4> words{p.address()};
+  USCX_ASSERT(args.size() < words.size());
+  std::copy(args.begin(), args.end(), words.begin() + 1);
+  return run(sch, op, &p, {words.data(), args.size() + 1});
+}
+
 u64 call_op_task(Sched& sch, Op op, Rq* locked_rq, Task& p, std::initializer_list<u64> args) {
   std::array<u64, 4> words{p.address()};
   USCX_ASSERT(args.size() < words.size());
@@ -224,7 +232,7 @@ bool call_op_2tasks(Sched& sch, Op op, Rq* locked_rq, Task& a, Task* b) {
 s32 call_op_init_task(Sched& sch, Task& p, bool fork) {
   auto* args = sch.kernel.window().make<abi::scx_init_task_args>(bpf::kReadOnlyMemory);
   args->fork = fork;
-  args->cgroup = &sch.kernel.root_cgroup();
+  args->cgroup = &tg_cgrp(*p.sched_task_group);
   const std::array<u64, 2> words{p.address(), reinterpret_cast<u64>(args)};
   const s32 ret = static_cast<s32>(run(sch, Op::kInitTask, &p, words));
   sch.kernel.window().destroy(args);

@@ -103,6 +103,9 @@ Ops read_ops(const btf::Btf& vmlinux, std::string_view type_name, const bpf::Str
 /// lock the caller holds, which the callback's kfuncs may touch; null: none is held, or the
 /// callback may sleep and the caller is on a fiber. Returns R0. Linux: SCX_CALL_OP.
 u64 call_op(Sched& sch, Op op, Rq* locked_rq, std::initializer_list<u64> args);
+/// The same with a task as the first argument that kfuncs may not be used on: the task is only what
+/// the trace says it is about.
+u64 call_op_about(Sched& sch, Op op, const Task& p, std::initializer_list<u64> args);
 /// The same about one task, which becomes the first argument and the one that kfuncs may be used
 /// on.
 u64 call_op_task(Sched& sch, Op op, Rq* locked_rq, Task& p, std::initializer_list<u64> args = {});
