@@ -50,6 +50,8 @@ class Loader {
   void detach();
   /// A variable of the loaded object, as JSON.
   OrError<std::string> read(const std::string& path) const;
+  /// Changes a variable of the loaded object.
+  OrError<void> write(const VariableSetting& setting) { return write_variable(object_, setting); }
   /// Detaches, and closes everything else.
   void close();
 

@@ -135,7 +135,7 @@ void Session::read_variables() {
 void Session::loader_main() {
   auto up = loader_.open(plan_.options.scheduler, plan_.settings, plan_.options.wanted);
   if (up) up = loader_.load();
-  if (up) up = loader_.attach();
+  if (up && !workload_.attaches()) up = loader_.attach();
   if (!up) {
     load_error_ = up.error();
   } else {
@@ -151,7 +151,24 @@ void Session::loader_main() {
   done_ = true;
 }
 
+OrError<void> Session::control_scheduler(std::string_view action) {
+  if (action == "attach") {
+    if (const auto up = loader_.attach(); !up) return error(up.error().message);
+    return {};
+  }
+  if (action == "detach") {
+    loader_.detach();
+    kernel_.bpf().reap_closed_fds();
+    return {};
+  }
+  const auto setting = parse_setting(std::string(action.substr(action.find(' ') + 1)));
+  if (!setting) return std::unexpected(setting.error());
+  return loader_.write(*setting);
+}
+
 std::expected<void, LoadError> Session::start() {
+  workload_.set_scheduler_control(
+      [this](std::string_view action) { return control_scheduler(action); });
   if (const auto r = workload_.start(kernel_); !r) {
     return std::unexpected(LoadError{LoadError::Kind::kInput, r.error().message});
   }

@@ -63,7 +63,7 @@ class FairClass final : public SchedClass {
 
   Pick pick_task(Rq& rq, Task&) override {
     FairRq& fair = *rq.fair;
-    if (fair.nr_queued == 0 && rq.online && KernelInternals::of(k_).pull_fair_task(rq, 2)) {
+    if (fair.nr_queued == 0 && rq.active && KernelInternals::of(k_).pull_fair_task(rq, 2)) {
       return {.task = nullptr, .retry = true};
     }
     if (fair.curr) update_curr(rq);

@@ -46,6 +46,7 @@ void Kernel::Private::sched_fork(Task& p, const TaskSpec& spec) {
 Result<Task*> Kernel::Private::copy_process(Task* parent, TaskSpec& spec) {
   Task& p = allocate_task(spec.comm);
   if (spec.kthread) p.flags |= PF_KTHREAD;
+  if (spec.per_cpu) p.flags |= PF_NO_SETAFFINITY;
   const abi::cpumask* mask = spec.affinity;
   if (mask == nullptr) mask = parent ? &parent->cpus_mask : k.possible_mask_;
   p.cpus_mask = *mask;

@@ -177,14 +177,16 @@ void Kernel::Private::make_runqueues() {
   USCX_ASSERT(topology.nr_cpus() >= 1 && topology.nr_cpus() <= kMaxCpus);
   k.possible_mask_ = k.window_->make<abi::cpumask>(kCpumaskObject);
   k.online_mask_ = k.window_->make<abi::cpumask>(kCpumaskObject);
+  k.active_mask_ = k.window_->make<abi::cpumask>(kCpumaskObject);
   k.llc_cpus_.resize(topology.nr_llcs);
   stoppers = std::vector<Stopper>(topology.nr_cpus());
+  hotplug_threads.resize(topology.nr_cpus());
   rcu.cpu_pending.assign(topology.nr_cpus(), false);
   for (u32 i = 0; i < topology.nr_cpus(); ++i) {
     const CpuInfo& info = topology.cpus[i];
     const CpuId cpu = static_cast<CpuId>(i);
     Rq* rq = k.window_->make<Rq>(kRqObject, cpu);
-    rq->online = info.online;
+    rq->online = rq->active = info.online;
     rq->abi::rq::online = info.online ? 1 : 0;
     rq->cpu_capacity = info.capacity;
     rq->clock = rq->clock_task = k.now().ns;
@@ -193,7 +195,10 @@ void Kernel::Private::make_runqueues() {
     rq->irq_held.hooks = k.explorer_;
     k.rqs_.push_back(rq);
     bitmap::set(k.possible_mask_->bits, i);
-    if (info.online) bitmap::set(k.online_mask_->bits, i);
+    if (info.online) {
+      bitmap::set(k.online_mask_->bits, i);
+      bitmap::set(k.active_mask_->bits, i);
+    }
     USCX_ASSERT(info.llc < topology.nr_llcs);
     k.llc_cpus_[info.llc].push_back(cpu);
   }

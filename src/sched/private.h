@@ -33,10 +33,14 @@ struct Rcu {
   std::vector<std::function<void()>> current, next;  // what this period and the next one run
 };
 
-/// A piece of work for a CPU's stopper. Linux: struct cpu_stop_work.
+/// A piece of work for a CPU's stopper, in task context there and without locks. It calls
+/// Private::stop_work_done() last. Linux: struct cpu_stop_work.
 struct StopWork {
+  using Fn = void (*)(Kernel::Private& priv, CpuId cpu, StopWork& work);
   ListNode node;
-  Task* task = nullptr;  // referenced
+  Fn fn = nullptr;       // null: migration_stop()
+  Task* task = nullptr;  // referenced; null where `fn` does not need one
+  CpuId dest = kNoCpu;   // where it goes; kNoCpu: where its affinity lets it
   bool done = false;
   bool waited_for = false;  // lives on a fiber that waits; else frees itself
   WaitQueue waiters;
@@ -68,6 +72,8 @@ struct Kernel::Private {
   u32 nr_slots = 0;
   IntrusiveList<HostTimerLink, &HostTimerLink::node> host_timers;
   std::vector<Stopper> stoppers;  // by CpuId
+  struct HotplugThread;
+  std::vector<std::shared_ptr<HotplugThread>> hotplug_threads;  // by CpuId, made when needed
   Rcu rcu;
   abi::css_set* root_css_set = nullptr;
   u64 insn_ps = 0;          // what charged instructions have not yet made a nanosecond
@@ -104,7 +110,27 @@ struct Kernel::Private {
   Result<Task*> copy_process(Task* parent, TaskSpec& spec);
   void sched_fork(Task& p, const TaskSpec& spec);
   void wake_up_new_task(Task& p);
-  void do_exit(Task& p);
+  /// The first half of do_exit(): the task may still be preempted, and moves between groups.
+  void exit_begin(Task& p);
+  /// exit_notify() and what follows: the next schedule() is its last.
+  void exit_end(Task& p);
+  void sched_autogroup_exit_task(Task& p);
+
+  // signal.cc
+  /// What the return to user mode does. False where another task runs now.
+  bool deliver_signals(CpuId cpu, Task& p);
+  /// Cuts short what the current task computes, so that it gets to deliver_signals().
+  void interrupt_user_mode(Rq& rq);
+
+  // hotplug.cc
+  HotplugThread& hotplug_thread(CpuId cpu);
+  void set_cpu_online(CpuId cpu, bool online);
+  void set_cpu_active(CpuId cpu, bool active);
+  void balance_push(Rq& rq);
+  void sched_cpu_deactivate(CpuId cpu);
+  void sched_cpu_activate(CpuId cpu);
+  void set_rq_online(Rq& rq);
+  void set_rq_offline(Rq& rq);
 
   // wakeup.cc
   CpuId select_task_rq(Task& p, CpuId cpu, int* wake_flags);
@@ -119,6 +145,9 @@ struct Kernel::Private {
   Task& stopper_thread(CpuId cpu);
   void queue_stop_work(CpuId cpu, StopWork& work);
   void migration_stop(CpuId cpu, StopWork& work);
+  void stop_work_done(StopWork& work);
+  /// On a fiber: until `work` is done. Linux: stop_one_cpu().
+  void stop_one_cpu(CpuId cpu, StopWork& work);
   void run_stop_works(CpuId cpu);
 
   // fair_balance.cc
@@ -164,6 +193,10 @@ void set_load_weight(Kernel& kernel, Task& p, bool update_load);
 int normal_prio(int policy, int rt_priority, int nice);
 inline int task_nice(const Task& p) {
   return p.static_prio - DEFAULT_PRIO;
+}
+/// A kernel thread that belongs to one CPU. Linux: kthread_is_per_cpu().
+inline bool kthread_is_per_cpu(const Task& p) {
+  return (p.flags & PF_KTHREAD) != 0 && (p.flags & PF_NO_SETAFFINITY) != 0;
 }
 inline bool rt_policy(int policy) {
   return policy == SCHED_FIFO || policy == SCHED_RR;

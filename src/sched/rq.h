@@ -9,6 +9,7 @@
 #include "base/types.h"
 #include "sched/machine.h"
 #include "sched/task.h"
+#include "sched/wait.h"
 
 namespace uscx::sched {
 
@@ -28,7 +29,9 @@ struct Rq : abi::rq {
 
   CpuId id;
   RankedLock lock;  // protects all of it; two are taken in the order of their CPUs
-  bool online = true;
+  bool online = true;         // cpu_online(): interrupts and per-CPU kernel threads are served
+  bool active = true;         // cpu_active(): tasks may be placed here
+  bool balance_push = false;  // going down: whoever else comes to run here is moved off
   bool need_resched = false;  // TIF_NEED_RESCHED of the current task
   bool resched_sent = false;  // an IPI is under way
   bool clock_valid = false;   // the clock was updated since the lock was taken
@@ -43,7 +46,8 @@ struct Rq : abi::rq {
   std::shared_ptr<ext::ExtRq> ext;
   IntrusiveList<Task, &Task::wake_node> wake_list;  // wakeups queued to this CPU (ttwu wakelist)
   std::unique_ptr<IrqWork> wake_work;               // runs them
-  HeldLocks irq_held;  // locks of this CPU's interrupt and schedule() paths
+  WaitQueue hotplug_wait;  // who waits for the last task to leave
+  HeldLocks irq_held;      // locks of this CPU's interrupt and schedule() paths
 
   // Accounting, for the observers.
   u64 busy_ns = 0;         // running something other than idle, up to the last switch

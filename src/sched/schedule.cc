@@ -79,6 +79,7 @@ bool Kernel::Private::schedule(CpuId cpu, ScheduleMode mode) {
   rq.need_resched = false;
   if (next == &prev) {
     k.rq_unlock(rq);
+    if (rq.balance_push) balance_push(rq);
     if (k.explored()) k.ext_->schedule_done(rq);
     return false;
   }
@@ -87,6 +88,7 @@ bool Kernel::Private::schedule(CpuId cpu, ScheduleMode mode) {
   // Looked at with the lock: without it prev may run, and die, on another CPU.
   const bool dead = prev.__state == TASK_DEAD;
   k.rq_unlock(rq);
+  if (rq.balance_push) balance_push(rq);
   if (dead) task_is_dead(prev);
   if (k.explored()) k.ext_->schedule_done(rq);
   return true;
@@ -152,6 +154,7 @@ void Kernel::irq_resched(CpuId cpu) {
   KernelInternals entry(*this, cpu);
   rq(cpu).resched_sent = false;
   private_->irq_exit(cpu);
+  private_->interrupt_user_mode(rq(cpu));
 }
 
 void Kernel::irq_tick(CpuId cpu) {

@@ -48,6 +48,10 @@ struct Task : abi::task_struct {
   bool wakeup_migrated = false;  // p->sched_remote_wakeup
   bool fair_queued = false;      // in the fair tree: runnable and not current
   bool reset_on_fork = false;    // p->sched_reset_on_fork
+  bool exiting = false;          // do_exit() has begun: what is left is its end
+  u32 pending_signals = 0;       // bit per number, of SIGKILL, SIGSTOP
+  Nanos interrupted_work{};      // what a signal cut off `pending`
+  WaitQueue wait_chldexit;       // where it waits for children to exit
   u64 vruntime_ns = 0;           // fair
   u64 fair_seq = 0;              // fair: order among equal vruntimes
 

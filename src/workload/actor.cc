@@ -61,6 +61,8 @@ T& Actor::bound(const std::vector<Resource*>& names) const {
   return static_cast<T&>(*names[index]);
 }
 
+template Flag& Actor::bound<Flag>(const std::vector<Resource*>& names) const;  // for control.cc
+
 void Actor::bind() {
   for (const Phase& phase : thread_.phases) {
     auto& ops = bound_.emplace_back();
@@ -94,11 +96,11 @@ Actor::Bound Actor::bind(const Op& op, const Phase& phase) {
     case OpKind::kFutexWait:
     case OpKind::kFutexWake:
       return {bind_name<Semaphore>(op.ref, phase), {}};
-    case OpKind::kRun:
-    case OpKind::kRuntime:
-    case OpKind::kSleep:
-    case OpKind::kYield:
-    case OpKind::kFork:
+    case OpKind::kSpin:
+    case OpKind::kSet:
+    case OpKind::kAwait:
+      return {bind_name<Flag>(op.ref, phase), {}};
+    default:
       break;
   }
   return {};
@@ -186,6 +188,10 @@ void Actor::apply(const Attributes& a, Task& task) {
   if (!realtime) kernel.set_nice(task, priority);
 }
 
+void Actor::killed(Kernel& /*kernel*/, Task& /*task*/) {
+  leave();
+}
+
 Step Actor::leave() {
   forget_wait();
   if (wake_.armed()) run_->machine().timer_cancel(wake_);
@@ -242,9 +248,9 @@ std::optional<Step> Actor::execute(const Op& op, const Bound& names) {
     case OpKind::kFutexWake:
       futex_wake(bound<Semaphore>(names.ref), op.count);
       return std::nullopt;
+    default:
+      return control(op, names);
   }
-  USCX_ASSERT(!"an operation of no kind");
-  __builtin_unreachable();
 }
 
 Nanos Actor::draw(const Duration& d) {

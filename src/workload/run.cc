@@ -41,7 +41,10 @@ std::string substitute(const std::string& name, const Identity& who, const u64* 
 }
 
 Run::Run(std::shared_ptr<const WorkloadSpec> spec, sched::Kernel& kernel)
-    : spec_(std::move(spec)), kernel_(kernel), machine_(kernel.machine()) {}
+    : spec_(std::move(spec)),
+      kernel_(kernel),
+      machine_(kernel.machine()),
+      last_forked_(spec_->threads.size(), 0) {}
 
 OrError<void> Run::plan() {
   const sched::Topology& topology = machine_.topology();
@@ -103,6 +106,10 @@ u32 Run::thread_index(const std::string& name) const {
   __builtin_unreachable();
 }
 
+sched::Task* Run::task_of(const std::string& name) const {
+  return kernel_.find_task(pid_of(name));
+}
+
 /// Depends on the run's seed and the task's number only, not on who ran before.
 Random Run::stream(u32 number) const {
   StreamHash hash;
@@ -117,7 +124,8 @@ sched::TaskSpec Run::describe(const ThreadSpec& thread, std::unique_ptr<Actor> a
   const bool realtime = *a.policy == sched::SCHED_FIFO || *a.policy == sched::SCHED_RR;
   sched::TaskSpec spec;
   const std::string suffix = fmt::format("-{}", number);
-  spec.comm = thread.name.substr(0, kCommMax - suffix.size()) + suffix;
+  spec.comm = thread.comm.empty() ? thread.name.substr(0, kCommMax - suffix.size()) + suffix
+                                  : thread.comm;
   spec.group_label = thread.name;
   spec.policy = *a.policy;
   spec.nice = realtime ? 0 : a.priority.value_or(0);
@@ -136,9 +144,16 @@ void Run::fork(sched::Task& parent, const Planned& what) {
     for (const u32 cpu : *thread.attributes.cpus) bitmap::set(mask.bits, cpu);
   }
   spec.affinity = &mask;
+  if (thread.inherit) {
+    spec.affinity = &parent.cpus_mask;
+    spec.policy = static_cast<int>(parent.policy);
+    spec.rt_priority = static_cast<int>(parent.rt_priority);
+    spec.nice = parent.static_prio - sched::DEFAULT_PRIO;
+  }
   ++running_;
-  if (kernel_.fork(parent, std::move(spec))) {
+  if (const auto child = kernel_.fork(parent, std::move(spec)); child) {
     ++started_;
+    last_forked_[what.thread] = (*child)->pid;
   } else {
     --running_;
     ++troubles_.forks_failed;

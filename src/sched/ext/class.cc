@@ -59,7 +59,7 @@ class ExtClass final : public SchedClass {
   void rq_online(Rq& rq) override { rq.scx.flags |= abi::SCX_RQ_ONLINE; }
   void rq_offline(Rq& rq) override {
     rq.scx.flags &= ~static_cast<u32>(abi::SCX_RQ_ONLINE);
-    if (rq.online) return;
+    if (rq.active) return;  // rebuilt scheduling domains take a CPU that stays off and on again
     // Nothing may wait for this CPU only: whoever is with the scheduler goes through it again.
     auto& list = ext_rq(rq).runnable_list;
     for (Task *p = list.back(), *before; p != nullptr; p = before) {

@@ -118,7 +118,7 @@ bool rq_is_open(Rq& rq, u64 enq_flags) {
 }
 
 bool rq_online(const Rq& rq) {
-  return (rq.scx.flags & abi::SCX_RQ_ONLINE) && rq.online;
+  return (rq.scx.flags & abi::SCX_RQ_ONLINE) && rq.active;
 }
 
 bool task_leave_custody(Task& p) {
