@@ -22,6 +22,8 @@ struct RunOptions {
   std::string kernel = "7.3";
   std::vector<std::string> settings;
   std::vector<std::string> wanted;  // --get
+  std::string ops;                  // which struct_ops map, where an object has several
+  std::vector<std::string> calls;   // --call: SYSCALL programs to run once it is attached
   std::string json_path;
   std::string trace_path;
   bool trace_callbacks = false;

@@ -132,14 +132,28 @@ void Session::read_variables() {
   }
 }
 
+void Session::call_programs() {
+  for (const std::string& call : plan_.options.calls) {
+    const auto value = loader_.call(call, kernel_.current().pid);
+    if (!value) {
+      load_error_ = LoadError{LoadError::Kind::kInput, value.error().message};
+      return;
+    }
+    variables_.emplace_back(call.substr(0, call.find('=')) + "()",
+                            std::to_string(static_cast<s32>(*value)));
+  }
+}
+
 void Session::loader_main() {
-  auto up = loader_.open(plan_.options.scheduler, plan_.settings, plan_.options.wanted);
+  auto up = loader_.open(plan_.options.scheduler, plan_.settings, plan_.options.wanted,
+                         plan_.options.ops);
   if (up) up = loader_.load();
   if (up && !workload_.attaches()) up = loader_.attach();
   if (!up) {
     load_error_ = up.error();
   } else {
     begin_measurement(kernel_.now());
+    call_programs();
     measure();
   }
   loader_.detach();
@@ -161,7 +175,14 @@ OrError<void> Session::control_scheduler(std::string_view action) {
     kernel_.bpf().reap_closed_fds();
     return {};
   }
-  const auto setting = parse_setting(std::string(action.substr(action.find(' ') + 1)));
+  const std::string operand(action.substr(action.find(' ') + 1));
+  if (action.starts_with("call ")) {
+    if (const auto value = loader_.call(operand, kernel_.current().pid); !value) {
+      return std::unexpected(value.error());
+    }
+    return {};
+  }
+  const auto setting = parse_setting(operand);
   if (!setting) return std::unexpected(setting.error());
   return loader_.write(*setting);
 }

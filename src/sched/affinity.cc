@@ -53,24 +53,26 @@ Result<void> Kernel::set_affinity(Task& p, const abi::cpumask& mask) {
     task_rq_unlock(r, p);
     return {};
   }
-  if (any_active(*this, new_mask) == kNoCpu) {
+  // Before it is known whether it has to move at all, as in Linux.
+  const u32 dest = ext_->any_and_distribute(*active_mask_, new_mask);
+  if (dest >= nr_cpus()) {
     task_rq_unlock(r, p);
     return fail(EINVAL);
   }
   sched_change(p, DEQUEUE_SAVE, [&] { p.klass->set_cpus_allowed(p, &new_mask); });
-  private_->affine_move_task(r, p);
+  private_->affine_move_task(r, p, static_cast<CpuId>(dest));
   return {};
 }
 
 /// Gets `p` to a CPU of its new mask; gives up both locks. On a fiber it returns when p is there.
-void Kernel::Private::affine_move_task(Rq& rq, Task& p) {
+void Kernel::Private::affine_move_task(Rq& rq, Task& p, CpuId dest) {
   if (bitmap::test(p.cpus_mask.bits, static_cast<u32>(p.cpu))) {
     k.task_rq_unlock(rq, p);
     return;
   }
   if (!k.task_current(rq, p) && p.__state != TASK_WAKING) {
     Rq* held = &rq;
-    if (p.on_rq_queued()) held = &k.move_queued_task(rq, p, any_active(k, p.cpus_mask));
+    if (p.on_rq_queued()) held = &k.move_queued_task(rq, p, dest);
     k.task_rq_unlock(*held, p);
     return;
   }
@@ -81,11 +83,13 @@ void Kernel::Private::affine_move_task(Rq& rq, Task& p) {
   if (k.fiber_ == nullptr) {
     auto* work = new StopWork;
     work->task = &p;
+    work->dest = dest;
     queue_stop_work(cpu, *work);
     return;
   }
   StopWork work;
   work.task = &p;
+  work.dest = dest;
   stop_one_cpu(cpu, work);
 }
 

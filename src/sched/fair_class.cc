@@ -5,6 +5,7 @@
 
 #include "base/bitmap.h"
 #include "sched/classes.h"
+#include "sched/deadline.h"
 #include "sched/private.h"
 
 namespace uscx::sched {
@@ -23,7 +24,7 @@ class FairClass final : public SchedClass {
   void enqueue_task(Rq& rq, Task& p, int flags) override {
     if (rq.fair->curr) update_curr(rq);
     place(rq, p, flags);
-    ++rq.fair->nr_queued;
+    if (++rq.fair->nr_queued == 1) KernelInternals::of(k_).dl_server_start(rq.dl->fair);
     ++rq.nr_running;
     p.se.on_rq = 1;
     insert(rq, p);
@@ -124,6 +125,7 @@ class FairClass final : public SchedClass {
     Task* curr = fair.curr;
     if (curr == nullptr || rq.current() != curr) return;
     const u64 delta = k_.update_curr_common(rq);
+    if (rq.dl->fair.active) KernelInternals::of(k_).dl_server_update(rq.dl->fair, delta, false);
     curr->vruntime_ns += weighted(delta, *curr);
     curr->se.vruntime = curr->vruntime_ns;
     u64 least = curr->vruntime_ns;

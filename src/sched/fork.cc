@@ -52,6 +52,7 @@ Result<Task*> Kernel::Private::copy_process(Task* parent, TaskSpec& spec) {
   p.cpus_mask = *mask;
   p.nr_cpus_allowed = static_cast<int>(bitmap::weight(mask->bits, k.nr_cpus()));
   p.real_parent = p.parent = parent ? parent : k.rqs_[0]->idle_task();
+  p.waited_for = spec.waited_for;
   p.behaviour = std::move(spec.behaviour);
   p.group_label = spec.group_label.empty() ? spec.comm : spec.group_label;
 

@@ -2,6 +2,7 @@
 // CPUs going off and on, as far as the scheduler is concerned. Each has a thread cpuhp/N that takes
 // it through the states; it is made when first needed. Linux: kernel/cpu.c, sched_cpu_*().
 #include "base/bitmap.h"
+#include "sched/deadline.h"
 #include "sched/private.h"
 
 namespace uscx::sched {
@@ -52,6 +53,11 @@ void take_cpu_down(Kernel::Private& priv, CpuId cpu, StopWork& work) {
   Kernel& k = priv.k;
   Rq& rq = k.rq(cpu);
   USCX_ASSERT(rq.nr_running == 1 && rq.wake_list.empty());  // the stopper, which is going
+  k.rq_lock(rq);
+  k.update_rq_clock(rq);
+  priv.dl_server_stop(rq.dl->fair);
+  priv.dl_server_stop(rq.dl->ext);
+  k.rq_unlock(rq);
   priv.set_cpu_online(cpu, false);
   rq.balance_push = false;
   priv.stop_work_done(work);

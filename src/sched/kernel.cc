@@ -7,6 +7,7 @@
 
 #include "base/bitmap.h"
 #include "sched/classes.h"
+#include "sched/deadline.h"
 #include "sched/ext/ext.h"
 #include "sched/private.h"
 
@@ -51,6 +52,7 @@ KernelInternals::KernelInternals(Kernel& kernel, CpuId cpu) : kernel_(kernel) {
   USCX_ASSERT(cpu >= 0 && static_cast<u32>(cpu) < kernel.nr_cpus());
   kernel.activate();
   kernel.private_->in_entry = true;
+  kernel.private_->entry_charged_ns = 0;
   kernel.this_cpu_ = cpu;
   USCX_ASSERT(!kernel.this_rq().in_entry);
   kernel.this_rq().in_entry = true;
@@ -188,6 +190,7 @@ void Kernel::Private::make_runqueues() {
     Rq* rq = k.window_->make<Rq>(kRqObject, cpu);
     rq->online = rq->active = info.online;
     rq->abi::rq::online = info.online ? 1 : 0;
+    rq->nohz_full = info.nohz_full;
     rq->cpu_capacity = info.capacity;
     rq->clock = rq->clock_task = k.now().ns;
     rq->switched_at_ns = rq->idle_since_ns = k.now().ns;
@@ -271,11 +274,16 @@ Kernel::Kernel(const KernelConfig& config, Machine& machine)
   rt_ = make_rt_class(*this);
   idle_ = make_idle_class(*this);
   stop_ = make_stop_class(*this);
+  dl_ = make_deadline_class(*this);
   private_->make_idle_tasks();
   bpf_ = std::make_unique<bpf::Bpf>(*this, *window_, config.version);
   ext_ = std::make_unique<ext::Ext>(*this);
   private_->register_ksyms();
   ext_->init_rqs();
+  for (Rq* rq : rqs_) {
+    rq->dl = std::make_shared<DlRq>(*rq, *fair_, ext_class());
+    rq->dl->fair.attached = true;  // the other when there is a scheduler
+  }
   for (Rq* rq : rqs_) ext_->init_task_entity(*rq->idle_task());
   ext_->register_bpf();
   if (explored()) private_->make_kfuncs_sync_points();
@@ -296,7 +304,11 @@ Kernel::~Kernel() {
   bpf_.reset();  // gives back the task references that its maps hold
   machine_.timer_cancel(private_->rcu.timer);
   while (Task* p = private_->all_tasks.pop_front()) window_->destroy(p);
-  for (Rq* rq : rqs_) window_->destroy(rq);
+  for (Rq* rq : rqs_) {
+    machine_.timer_cancel(rq->dl->fair);
+    machine_.timer_cancel(rq->dl->ext);
+    window_->destroy(rq);
+  }
 }
 
 // ----------------------------------------------------------------------------------- small things

@@ -48,6 +48,7 @@ struct TaskSpec {
   int nice = 0;
   int rt_priority = 0;
   const abi::cpumask* affinity = nullptr;  // null: the parent's
+  bool waited_for = false;  // the parent calls wait_for_exit()
   bool kthread = false;
   bool per_cpu = false;  // a kernel thread that stays on the CPU of its affinity, whatever happens
 };
@@ -262,6 +263,7 @@ class Kernel final : public bpf::Host {
   SchedClass& class_for(const Task& p, int policy, int prio);
   SchedClass& fair_class() { return *fair_; }
   SchedClass& rt_class() { return *rt_; }
+  SchedClass& dl_class() { return *dl_; }
   SchedClass& idle_class() { return *idle_; }
   SchedClass& stop_class() { return *stop_; }
   SchedClass& ext_class();
@@ -313,7 +315,7 @@ class Kernel final : public bpf::Host {
   CpuId this_cpu_ = 0;
   Fiber* fiber_ = nullptr;
   Explorer* explorer_ = nullptr;
-  std::unique_ptr<SchedClass> fair_, rt_, idle_, stop_;
+  std::unique_ptr<SchedClass> fair_, rt_, dl_, idle_, stop_;
   std::unique_ptr<ext::Ext> ext_;
   std::vector<std::vector<CpuId>> llc_cpus_;
   abi::cgroup* root_cgroup_ = nullptr;

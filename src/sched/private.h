@@ -13,6 +13,8 @@
 
 namespace uscx::sched {
 
+struct DlServer;
+
 /// Linux's SM_NONE, SM_PREEMPT, SM_IDLE.
 enum class ScheduleMode : u8 { kNone, kPreempt, kIdle };
 
@@ -64,7 +66,8 @@ struct Kernel::Private {
   explicit Private(Kernel& kernel) : k(kernel) {}
 
   Kernel& k;
-  bool in_entry = false;  // the machine called; need_resched is looked at before returning to it
+  u64 entry_charged_ns = 0;  // what the entry in progress has cost its CPU
+  bool in_entry = false;     // the machine called; need_resched is looked at before returning to it
   Suspend suspend_reason = Suspend::kBlocked;
   std::vector<std::unique_ptr<Fiber>> fiber_pool;
   IntrusiveList<Task, &Task::life_node> all_tasks;
@@ -95,6 +98,9 @@ struct Kernel::Private {
   void context_switch(Rq& rq, Task& prev, Task& next, u32 prev_state, bool voluntary);
   /// The last of it: it is off its CPU. Linux: the end of finish_task_switch().
   void task_is_dead(Task& prev);
+  void set_tick(Rq& rq, bool on);
+  bool can_stop_tick(Rq& rq);
+  void update_tick_dependency(Rq& rq);
   /// What the return from an interrupt does.
   void irq_exit(CpuId cpu);
 
@@ -112,8 +118,11 @@ struct Kernel::Private {
   void wake_up_new_task(Task& p);
   /// The first half of do_exit(): the task may still be preempted, and moves between groups.
   void exit_begin(Task& p);
-  /// exit_notify() and what follows: the next schedule() is its last.
-  void exit_end(Task& p);
+  /// Tells the parent, who may preempt it once more; then comes its last schedule().
+  void exit_notify(Task& p);
+  void release_task(Task& p);
+  void reap(Task& p);
+  Task* init_task();
   void sched_autogroup_exit_task(Task& p);
 
   // signal.cc
@@ -141,7 +150,7 @@ struct Kernel::Private {
   void run_wake_list(Rq& rq);
 
   // affinity.cc
-  void affine_move_task(Rq& rq, Task& p);
+  void affine_move_task(Rq& rq, Task& p, CpuId dest);
   Task& stopper_thread(CpuId cpu);
   void queue_stop_work(CpuId cpu, StopWork& work);
   void migration_stop(CpuId cpu, StopWork& work);
@@ -149,6 +158,17 @@ struct Kernel::Private {
   /// On a fiber: until `work` is done. Linux: stop_one_cpu().
   void stop_one_cpu(CpuId cpu, StopWork& work);
   void run_stop_works(CpuId cpu);
+
+  // deadline.cc: all with the runqueue's lock held
+  void dl_server_start(DlServer& server);
+  void dl_server_stop(DlServer& server);
+  void dl_server_update(DlServer& server, u64 delta_ns, bool idle);
+  /// Its class may have tasks (has `nr_running`) from now on; may have none any more.
+  void dl_server_attach(DlServer& server, u32 nr_running);
+  void dl_server_detach(DlServer& server);
+  void dl_enqueue(DlServer& server, bool replenish);
+  void dl_replenish(DlServer& server);
+  bool dl_start_timer(DlServer& server);
 
   // fair_balance.cc
   /// Pulls one waiting fair task to `rq` from a CPU that has at least `margin` more; the lock is
@@ -163,7 +183,9 @@ struct Kernel::Private {
 
   u64 charge_wakeup() { return k.machine_.costs().wakeup_ns; }
   void charge(u64 ns) {
-    if (in_entry && ns > 0) k.machine_.charge(k.this_cpu_, Nanos{ns});
+    if (!in_entry || ns == 0) return;
+    entry_charged_ns += ns;
+    k.machine_.charge(k.this_cpu_, Nanos{ns});
   }
 };
 
@@ -184,6 +206,7 @@ class KernelInternals {
 std::unique_ptr<SchedClass> make_fair_class(Kernel& kernel);
 std::unique_ptr<SchedClass> make_rt_class(Kernel& kernel);
 std::unique_ptr<SchedClass> make_idle_class(Kernel& kernel);
+std::unique_ptr<SchedClass> make_deadline_class(Kernel& kernel);
 std::unique_ptr<SchedClass> make_stop_class(Kernel& kernel);
 
 /// Linux's sched_prio_to_weight, by static_prio - MAX_RT_PRIO.

@@ -16,6 +16,7 @@ namespace uscx::sched {
 namespace ext {
 struct ExtRq;
 }
+struct DlRq;
 struct FairRq;
 struct RtRq;
 
@@ -39,10 +40,12 @@ struct Rq : abi::rq {
   bool in_entry = false;  // this CPU is in a kernel entry: others see it in an explored run only
   u32 nr_rt = 0;          // tasks in `rt`, for who only wants to know whether there are any
   u32 preempt_count = 0;  // of what runs here; schedule() waits for 0
+  bool nohz_full = false;  // its tick may stop while one task runs that needs none
   SchedClass* next_klass = nullptr;  // rq->next_class: the highest class known to be runnable here
 
   std::shared_ptr<FairRq> fair;  // shared only so that these types may stay incomplete here
   std::shared_ptr<RtRq> rt;
+  std::shared_ptr<DlRq> dl;
   std::shared_ptr<ext::ExtRq> ext;
   IntrusiveList<Task, &Task::wake_node> wake_list;  // wakeups queued to this CPU (ttwu wakelist)
   std::unique_ptr<IrqWork> wake_work;               // runs them

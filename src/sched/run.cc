@@ -93,15 +93,20 @@ bool Kernel::Private::run_deferred(CpuId cpu, Task& p) {
       return !schedule(cpu, ScheduleMode::kNone);
     }
     case Step::Kind::kExit: {
-      if (!p.exiting) {
-        exit_begin(p);
+      if (p.exit_stage != ExitStage::kNotified) {
+        // Each part may be preempted at its end.
+        // Little is left to do once the parent has been told.
+        const bool alive = p.exit_stage == ExitStage::kAlive;
+        alive ? exit_begin(p) : exit_notify(p);
         p.deferred = std::move(step);
         p.deferred_valid = true;
-        p.pending = Step::compute(Nanos{k.machine_.costs().exit_ns / 4}, false);
+        const u64 exit_ns = k.machine_.costs().exit_ns;
+        p.pending = Step::compute(Nanos{alive ? exit_ns / 4 - exit_ns / 32 : exit_ns / 32}, false);
         p.step_valid = p.pending.work.ns > 0;
         return true;
       }
-      exit_end(p);
+      // do_task_dead(): the last reference goes once it is off its CPU.
+      p.__state = TASK_DEAD;
       const bool switched = schedule(cpu, ScheduleMode::kNone);
       USCX_ASSERT(switched);
       return false;

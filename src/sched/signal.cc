@@ -18,7 +18,7 @@ constexpr u32 bit(int signal) {
 void Kernel::kill(Task& p, int signal) {
   USCX_ASSERT(signal == SIGKILL || signal == SIGSTOP || signal == SIGCONT);
   activate();
-  if (p.exiting) return;
+  if (p.exit_stage != ExitStage::kAlive) return;
   if (signal == SIGCONT) {
     p.pending_signals &= ~bit(SIGSTOP);
     wake_up(p, TASK_STOPPED);

@@ -19,6 +19,7 @@ constexpr Nanos kPoll = Nanos::from_us(500);
 constexpr u32 kMaxPolls = 20'000;  // 10 s: then it goes on, and the report counts it
 
 bool in_state(const Task& p, TaskState state) {
+  if (p.exit_state != 0) return true;  // it will not come any more
   switch (state) {
     case TaskState::kSleeping:
       return p.on_cpu == 0 && (p.__state & sched::TASK_NORMAL) != 0;

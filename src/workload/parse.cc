@@ -387,8 +387,10 @@ class WorkloadFile {
     if (op.kind == OpKind::kScheduler) {
       op.ref = reader_.string(value, what);
       const bool sets = op.ref.starts_with("set ") && op.ref.find('=') != std::string::npos;
-      if (!sets && !one_of(op.ref, {"attach", "detach"})) {
-        reader_.fail(value.at, fmt::format("{} must be attach, detach or set NAME=VALUE", what));
+      if (!sets && !op.ref.starts_with("call ") && !one_of(op.ref, {"attach", "detach"})) {
+        reader_.fail(value.at, fmt::format("{} must be attach, detach, set NAME=VALUE or call "
+                                           "PROGRAM[=NUMBER]",
+                                           what));
       }
       spec_.attaches = spec_.attaches || (op.ref == "attach" && !detached_);
       detached_ = detached_ || op.ref == "detach";

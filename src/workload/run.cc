@@ -44,7 +44,8 @@ Run::Run(std::shared_ptr<const WorkloadSpec> spec, sched::Kernel& kernel)
     : spec_(std::move(spec)),
       kernel_(kernel),
       machine_(kernel.machine()),
-      last_forked_(spec_->threads.size(), 0) {}
+      last_forked_(spec_->threads.size(), 0),
+      waited_for_(spec_->threads.size(), false) {}
 
 OrError<void> Run::plan() {
   const sched::Topology& topology = machine_.topology();
@@ -75,6 +76,13 @@ OrError<void> Run::plan() {
     }
     for (u32 g = 0; g < *groups; ++g) {
       for (u32 i = 0; i < *instances; ++i) planned_.push_back({index, g, i});
+    }
+  }
+  for (const ThreadSpec& t : spec_->threads) {
+    for (const Phase& phase : t.phases) {
+      for (const Op& op : phase.ops) {
+        if (op.kind == OpKind::kWaitPid) waited_for_[thread_index(op.ref)] = true;
+      }
     }
   }
   if (planned_.empty()) return error(fmt::format("{}: starts no task", spec_->name));
@@ -150,6 +158,7 @@ void Run::fork(sched::Task& parent, const Planned& what) {
     spec.rt_priority = static_cast<int>(parent.rt_priority);
     spec.nice = parent.static_prio - sched::DEFAULT_PRIO;
   }
+  spec.waited_for = waited_for_[what.thread];
   ++running_;
   if (const auto child = kernel_.fork(parent, std::move(spec)); child) {
     ++started_;

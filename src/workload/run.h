@@ -101,6 +101,7 @@ class Run {
   Resources resources_;
   std::vector<Planned> planned_;
   std::vector<Pid> last_forked_;  // by index of the thread
+  std::vector<bool> waited_for_;  // likewise: somebody calls waitpid() for it
   SchedulerControl scheduler_control_;
   std::vector<Actor*> actors_;  // by number; null where not running
   sched::Task* launcher_ = nullptr;

@@ -41,6 +41,7 @@ class ExtClass final : public SchedClass {
   }
 
   Pick pick_task(Rq& rq, Task& prev) override { return ext::pick_task(rq, prev); }
+  Pick server_pick_task(Rq& rq, Task& prev) override { return ext::pick_task(rq, prev, true); }
   void put_prev_task(Rq& rq, Task& p, Task* next) override { ext::put_prev_task(rq, p, next); }
   void set_next_task(Rq& rq, Task& p, bool) override { ext::set_next_task(rq, p); }
 

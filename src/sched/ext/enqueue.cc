@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // A task becomes runnable: it goes to the BPF scheduler, or round it, to a dispatch queue.
+#include "sched/deadline.h"
 #include "sched/ext/queue.h"
+#include "sched/private.h"
 
 namespace uscx::sched::ext {
 namespace {
@@ -261,8 +263,8 @@ void enqueue_task(Rq& rq, Task& p, int core_enq_flags) {
   if (!(p.scx.flags & abi::SCX_TASK_QUEUED)) {
     set_task_runnable(rq, p);
     p.scx.flags |= abi::SCX_TASK_QUEUED;
-    ++rq.scx.nr_running;
     ++rq.nr_running;
+    if (++rq.scx.nr_running == 1) KernelInternals::of(kernel).dl_server_start(rq.dl->ext);
     if (sch.has_op(Op::kRunnable) && !p.on_rq_migrating()) {
       call_op_task(sch, Op::kRunnable, &rq, p, {enq_flags});
     }

@@ -65,6 +65,9 @@ class Ext {
   /// `idle` is what the CPU becomes. From the idle class's set_next and put_prev.
   /// scx_update_idle().
   void update_idle(Rq& rq, bool idle, bool do_notify);
+  /// One CPU of both masks, another one each time. The position is this CPU's, whoever asks.
+  /// nr_cpu_ids: none. Linux: cpumask_any_and_distribute().
+  u32 any_and_distribute(const abi::cpumask& a, const abi::cpumask& b);
   bool allow_ttwu_queue(const Task& p) const;
   /// schedule() is over on this CPU and its lock dropped. Explored runs only.
   void schedule_done(Rq& rq);
