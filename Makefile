@@ -53,6 +53,7 @@ run: configure
 
 kernel-schedulers: | setup-test
 	@tools/kernel-schedulers.sh $(BUILD)/kernel $(KERNELS)
+	@tools/opslog-object.sh $(BUILD)/opslog $(KERNELS)
 
 test: setup-test kernel-schedulers configure
 	@cmake --build $(BUILD) -j$(JOBS)

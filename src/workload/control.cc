@@ -4,6 +4,7 @@
 
 #include "base/bitmap.h"
 #include "sched/ext/ext.h"
+#include "sched/ext/sysrq.h"
 #include "sched/flags.h"
 #include "workload/actor.h"
 
@@ -125,6 +126,12 @@ std::optional<Step> Actor::control(const Op& op, const Bound& names) {
       return call([this, &op](Task&) {
         const CpuId cpu = static_cast<CpuId>(op.number);
         return op.on ? run_->kernel().cpu_up(cpu) : run_->kernel().cpu_down(cpu);
+      });
+    case OpKind::kSysRq:
+      return call([this, &op](Task&) -> Result<void> {
+        op.ref == "S" ? sched::ext::sysrq_reset(run_->kernel())
+                      : sched::ext::sysrq_dump(run_->kernel());
+        return {};
       });
     case OpKind::kScheduler:
       return call([this, &op](Task&) -> Result<void> {

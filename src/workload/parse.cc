@@ -66,6 +66,7 @@ constexpr std::array kEvents = {
     EventName{"hotplug", OpKind::kHotplug},
     EventName{"scheduler", OpKind::kScheduler},
     EventName{"await_scheduler", OpKind::kAwaitScheduler},
+    EventName{"sysrq", OpKind::kSysRq},
 };
 
 /// Parts of rt-app's grammar that change what runs, and that nothing here models.
@@ -335,6 +336,7 @@ class WorkloadFile {
       case OpKind::kHotplug:
       case OpKind::kScheduler:
       case OpKind::kAwaitScheduler:
+      case OpKind::kSysRq:
         control(m.value, what, op);
         break;
       case OpKind::kWait:
@@ -394,6 +396,10 @@ class WorkloadFile {
       }
       spec_.attaches = spec_.attaches || (op.ref == "attach" && !detached_);
       detached_ = detached_ || op.ref == "detach";
+      return;
+    }
+    if (op.kind == OpKind::kSysRq) {
+      op.ref = one_word(value, what, {"S", "D"});
       return;
     }
     if (op.kind == OpKind::kAwaitScheduler) {

@@ -45,6 +45,7 @@ enum class OpKind : u8 {
   kHotplug,
   kScheduler,       // attaches or detaches the scheduler under test
   kAwaitScheduler,  // sleeps until sched_ext is in a state
+  kSysRq,           // S: the scheduler is ended; D: the debug dump
 };
 
 /// What the control events name.
