@@ -154,7 +154,7 @@ void Session::loader_main() {
   } else {
     begin_measurement(kernel_.now());
     call_programs();
-    measure();
+    if (!load_error_) measure();
   }
   loader_.detach();
   kernel_.bpf().reap_closed_fds();  // ops.exit() runs in here

@@ -34,7 +34,7 @@ void Kernel::update_rq_clock(Rq& r) {
   ext_->rq_clock_updated(r);
   // What this entry has used of the CPU so far has passed here: who is switched in after a tick's
   // work has its whole slice left at the tick's next time. Other CPUs may be behind that.
-  const u64 used = r.id == this_cpu_ ? private_->entry_charged_ns : 0;
+  const u64 used = r.id == this_cpu_ ? r.entry_charged_ns : 0;
   r.clock = r.clock_task = r.clock_pelt = std::max<u64>(r.clock, now().ns + used);
 }
 

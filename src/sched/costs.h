@@ -33,9 +33,9 @@ struct Costs {
   /// Entering and leaving a callback (trampoline).
   u64 bpf_callback_ns = 10;
   /// A grace period takes at least this long, however soon all CPUs are seen in a quiescent state:
-  /// three jiffies of 4 ms, for the grace-period thread to start it, force quiescent states once
-  /// and see its end. Measured on the real kernel: 3 to 4 ticks between the steps of disabling.
-  u64 rcu_grace_period_ns = 12'000'000;
+  /// two to three jiffies of 4 ms, for the grace-period thread to start it, force quiescent states
+  /// once and see its end. Measured on the real kernel: 2 to 4 ticks between steps of disabling.
+  u64 rcu_grace_period_ns = 10'000'000;
   /// Work of a kernel thread per task it visits in enable and disable.
   u64 task_iter_ns = 500;
 };

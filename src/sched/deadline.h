@@ -29,8 +29,8 @@ struct DlServer final : Timer {
 
   Rq& rq;
   SchedClass& klass;         // whose tasks it runs
-  s64 runtime_ns = 0;        // left in this period
-  u64 deadline_ns = 0;       // end of this period
+  s64 runtime_ns = static_cast<s64>(kRuntimeNs);  // left in this period
+  u64 deadline_ns = kPeriodNs;                    // end of this period
   bool attached = false;     // has bandwidth: the class can have tasks (dl_bw_attached)
   bool active = false;       // the class has tasks (dl_server_active)
   bool queued = false;       // on the runqueue: picked before real-time tasks

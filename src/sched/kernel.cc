@@ -52,10 +52,10 @@ KernelInternals::KernelInternals(Kernel& kernel, CpuId cpu) : kernel_(kernel) {
   USCX_ASSERT(cpu >= 0 && static_cast<u32>(cpu) < kernel.nr_cpus());
   kernel.activate();
   kernel.private_->in_entry = true;
-  kernel.private_->entry_charged_ns = 0;
   kernel.this_cpu_ = cpu;
   USCX_ASSERT(!kernel.this_rq().in_entry);
   kernel.this_rq().in_entry = true;
+  kernel.this_rq().entry_charged_ns = 0;
 }
 
 KernelInternals::~KernelInternals() {

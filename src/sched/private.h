@@ -66,8 +66,7 @@ struct Kernel::Private {
   explicit Private(Kernel& kernel) : k(kernel) {}
 
   Kernel& k;
-  u64 entry_charged_ns = 0;  // what the entry in progress has cost its CPU
-  bool in_entry = false;     // the machine called; need_resched is looked at before returning to it
+  bool in_entry = false;  // the machine called; need_resched is looked at before returning to it
   Suspend suspend_reason = Suspend::kBlocked;
   std::vector<std::unique_ptr<Fiber>> fiber_pool;
   IntrusiveList<Task, &Task::life_node> all_tasks;
@@ -184,7 +183,7 @@ struct Kernel::Private {
   u64 charge_wakeup() { return k.machine_.costs().wakeup_ns; }
   void charge(u64 ns) {
     if (!in_entry || ns == 0) return;
-    entry_charged_ns += ns;
+    k.this_rq().entry_charged_ns += ns;
     k.machine_.charge(k.this_cpu_, Nanos{ns});
   }
 };

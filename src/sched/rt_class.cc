@@ -55,7 +55,7 @@ class RtClass final : public SchedClass {
   void put_prev_task(Rq& rq, Task&, Task*) override { update_curr(rq); }
   void set_next_task(Rq& rq, Task& p, bool first) override {
     p.se.exec_start = rq.clock_task;
-    if (first && rq.rt->nr > 1) queue_push(rq);
+    if (first && rq.nr_rt > 1) queue_push(rq);
   }
 
   /// It woke where it cannot run at once: it may run elsewhere. Linux: task_woken_rt().
@@ -141,7 +141,7 @@ class RtClass final : public SchedClass {
   void pull(Rq& here) {
     for (u32 i = 0; i < k_.nr_cpus(); ++i) {
       Rq& other = k_.rq(static_cast<CpuId>(i));
-      if (&other != &here && other.rt->nr > 1) queue_push(other);
+      if (&other != &here && other.nr_rt > 1) queue_push(other);
     }
   }
 
@@ -163,7 +163,7 @@ class RtClass final : public SchedClass {
   void push(Rq& rq) {
     k_.rq_lock(rq);
     k_.update_rq_clock(rq);
-    while (rq.rt->nr > 1) {
+    while (rq.nr_rt > 1) {
       Task* p = pushable(rq);
       if (p == nullptr) break;
       if (p->prio < rq.current()->prio) {

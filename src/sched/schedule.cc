@@ -91,6 +91,7 @@ bool Kernel::Private::schedule(CpuId cpu, ScheduleMode mode) {
   // Looked at with the lock: without it prev may run, and die, on another CPU.
   const bool dead = prev.__state == TASK_DEAD;
   k.rq_unlock(rq);
+  if (next->pending_signals != 0) interrupt_user_mode(rq);
   if (rq.balance_push) balance_push(rq);
   if (dead) task_is_dead(prev);
   if (k.explored()) k.ext_->schedule_done(rq);
@@ -131,7 +132,7 @@ void Kernel::Private::set_tick(Rq& rq, bool on) {
 /// Linux: sched_can_stop_tick().
 bool Kernel::Private::can_stop_tick(Rq& rq) {
   if (!rq.dl->queue.empty()) return false;
-  if (rq.rt->nr > 1) return false;
+  if (rq.nr_rt > 1) return false;
   if (rq.fair->nr_queued > 1) return false;
   return !k.ext_->enabled() || k.ext_->can_stop_tick(rq);
 }

@@ -70,7 +70,8 @@ void check_dsq(Kernel& kernel, const Dsq& dsq) {
   for (const Task* p = dsq.tasks.front(); p != nullptr; p = dsq.tasks.next(*p)) {
     ++nr;
     USCX_HOLDS(p->scx.dsq == &dsq, *p);
-    USCX_HOLDS(p->scx.flags & abi::SCX_TASK_QUEUED, *p);
+    // Off its runqueue already, and about to wait for this queue's lock: with its runqueue's held.
+    USCX_HOLDS((p->scx.flags & abi::SCX_TASK_QUEUED) || kernel.task_rq(*p).lock.held(), *p);
     const bool priq = (p->scx.dsq_flags & abi::SCX_TASK_DSQ_ON_PRIQ) != 0;
     USCX_HOLDS(priq == rb::linked(p->scx.dsq_priq), *p);
     if (before != nullptr && priq && (before->scx.dsq_flags & abi::SCX_TASK_DSQ_ON_PRIQ)) {
