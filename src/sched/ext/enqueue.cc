@@ -257,7 +257,8 @@ void enqueue_task(Rq& rq, Task& p, int core_enq_flags) {
   // What runs and is only being changed stays where it is.
   if ((enq_flags & ENQUEUE_RESTORE) && kernel.task_current(rq, p)) {
     sticky_cpu = rq.id;
-    enq_flags |= abi::SCX_ENQ_IGNORE_CAPS;
+    // Sub-schedulers' rights to a CPU are 7.3's.
+    if (slices_apply_late(sch)) enq_flags |= abi::SCX_ENQ_IGNORE_CAPS;
   }
 
   if (!(p.scx.flags & abi::SCX_TASK_QUEUED)) {
