@@ -215,9 +215,11 @@ std::expected<void, LoadError> Loader::find_struct_ops(const std::string& path,
   if (names.empty())
     return input_error(fmt::format("{}: no scheduler in it (no struct sched_ext_ops)", path));
   if (found == 0)
-    return input_error(fmt::format("{}: no scheduler '{}' in it; there are{}", path, ops_struct, names));
+    return input_error(
+        fmt::format("{}: no scheduler '{}' in it; there are{}", path, ops_struct, names));
   if (found > 1)
-    return input_error(fmt::format("{}: {} schedulers in it; choose one with --ops:{}", path, found, names));
+    return input_error(
+        fmt::format("{}: {} schedulers in it; choose one with --ops:{}", path, found, names));
   return {};
 }
 

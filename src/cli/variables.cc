@@ -136,7 +136,8 @@ OrError<void> store_string(const ::btf* types, const Place& place, const Variabl
   return {};
 }
 
-/// A callback of the ops: none, or a program of the object. libbpf keeps the program's handle there.
+/// A callback of the ops: none, or a program of the object. libbpf keeps the program's handle
+/// there.
 OrError<void> store_callback(const bpf_object* object, const Place& place,
                              const VariableSetting& s) {
   const void* program = nullptr;

@@ -27,9 +27,9 @@ class MachineFile {
     const Value& root = document_.root;
     spec_.name = document_.name;
     if (reader_.expect(root, Kind::kObject, "a machine")) {
-      reader_.only(
-          root, "a machine",
-          {"description", "nodes", "llcs", "cores", "threads", "cpus", "distances", "costs", "nohz_full"});
+      reader_.only(root, "a machine",
+                   {"description", "nodes", "llcs", "cores", "threads", "cpus", "distances",
+                    "costs", "nohz_full"});
       shape(root);
       if (const Value* v = root.find("nohz_full")) nohz_full(*v);
       if (const Value* v = root.find("distances")) distances(*v);

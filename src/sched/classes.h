@@ -32,7 +32,7 @@ struct FairRq {
 struct RtRq {
   std::array<IntrusiveList<Task, &Task::rq_node>, MAX_RT_PRIO> queue;
   std::array<unsigned long, 2> bits{};  // which lists have tasks
-  std::unique_ptr<IrqWork> push_work;  // made when one first waits here that might go elsewhere
+  std::unique_ptr<IrqWork> push_work;   // made when one first waits here that might go elsewhere
 };
 
 }  // namespace uscx::sched

@@ -28,7 +28,7 @@ struct DlServer final : Timer {
   void fired(Kernel& kernel) override;
 
   Rq& rq;
-  SchedClass& klass;         // whose tasks it runs
+  SchedClass& klass;                              // whose tasks it runs
   s64 runtime_ns = static_cast<s64>(kRuntimeNs);  // left in this period
   u64 deadline_ns = kPeriodNs;                    // end of this period
   bool attached = false;     // has bandwidth: the class can have tasks (dl_bw_attached)

@@ -48,7 +48,7 @@ struct TaskSpec {
   int nice = 0;
   int rt_priority = 0;
   const abi::cpumask* affinity = nullptr;  // null: the parent's
-  bool waited_for = false;  // the parent calls wait_for_exit()
+  bool waited_for = false;                 // the parent calls wait_for_exit()
   bool kthread = false;
   bool per_cpu = false;  // a kernel thread that stays on the CPU of its affinity, whatever happens
 };

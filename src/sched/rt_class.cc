@@ -147,8 +147,8 @@ class RtClass final : public SchedClass {
 
   /// The most urgent task that waits here and may go elsewhere.
   Task* pushable(Rq& rq) {
-    for (u32 prio = 0;
-         (prio = bitmap::next(rq.rt->bits.data(), MAX_RT_PRIO, prio)) < MAX_RT_PRIO; ++prio) {
+    for (u32 prio = 0; (prio = bitmap::next(rq.rt->bits.data(), MAX_RT_PRIO, prio)) < MAX_RT_PRIO;
+         ++prio) {
       auto& list = rq.rt->queue[prio];
       for (Task* p = list.front(); p != nullptr; p = list.next(*p)) {
         if (!k_.task_current(rq, *p) && p->nr_cpus_allowed > 1 && p->migration_disabled == 0) {

@@ -12,8 +12,8 @@ class Kernel;
 struct Rq;
 struct Task;
 
-/// A scheduling class. The core asks them in order of rank: stop, dl, rt, fair, ext, idle. Unless said
-/// otherwise every call has the runqueue's lock held. Linux: struct sched_class (of 7.3).
+/// A scheduling class. The core asks them in order of rank: stop, dl, rt, fair, ext, idle. Unless
+/// said otherwise every call has the runqueue's lock held. Linux: struct sched_class (of 7.3).
 class SchedClass {
  public:
   virtual ~SchedClass() = default;

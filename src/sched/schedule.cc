@@ -33,7 +33,7 @@ void sched_info_switch(Rq& rq, Task& prev, Task& next) {
 }  // namespace
 
 Task& Kernel::Private::pick_next_task(Rq& rq, Task& prev) {
-  SchedClass* const order[] = {k.stop_.get(), k.dl_.get(),     k.rt_.get(),
+  SchedClass* const order[] = {k.stop_.get(), k.dl_.get(),    k.rt_.get(),
                                k.fair_.get(), &k.ext_class(), k.idle_.get()};
 restart:
   for (SchedClass* klass : order) {

@@ -52,12 +52,12 @@ struct Task : abi::task_struct {
   bool fair_queued = false;      // in the fair tree: runnable and not current
   bool reset_on_fork = false;    // p->sched_reset_on_fork
   ExitStage exit_stage = ExitStage::kAlive;
-  bool waited_for = false;       // its parent calls waitpid(): it stays a zombie until then
-  u32 pending_signals = 0;       // bit per number, of SIGKILL, SIGSTOP
-  Nanos interrupted_work{};      // what a signal cut off `pending`
-  WaitQueue wait_chldexit;       // where it waits for children to exit
-  u64 vruntime_ns = 0;           // fair
-  u64 fair_seq = 0;              // fair: order among equal vruntimes
+  bool waited_for = false;   // its parent calls waitpid(): it stays a zombie until then
+  u32 pending_signals = 0;   // bit per number, of SIGKILL, SIGSTOP
+  Nanos interrupted_work{};  // what a signal cut off `pending`
+  WaitQueue wait_chldexit;   // where it waits for children to exit
+  u64 vruntime_ns = 0;       // fair
+  u64 fair_seq = 0;          // fair: order among equal vruntimes
 
   // --- what it does -------------------------------------------------------------------------
   std::unique_ptr<Behaviour> behaviour;

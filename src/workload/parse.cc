@@ -355,7 +355,8 @@ class WorkloadFile {
         break;
       default:
         op.ref = reference(m.value, what);
-        if (op.kind == OpKind::kFork || op.kind == OpKind::kWaitPid) forked_.emplace_back(op.ref, m.value.at);
+        if (op.kind == OpKind::kFork || op.kind == OpKind::kWaitPid)
+          forked_.emplace_back(op.ref, m.value.at);
         break;
     }
   }
@@ -439,7 +440,8 @@ class WorkloadFile {
         const bool rt = op.number == sched::SCHED_FIFO || op.number == sched::SCHED_RR;
         if (rt) op.priority = kDefaultRtPriority;
         if (const Value* p = value.find("priority")) {
-          op.priority = static_cast<int>(reader_.integer(*p, "'priority'", rt ? 1 : 0, rt ? 99 : 0));
+          op.priority =
+              static_cast<int>(reader_.integer(*p, "'priority'", rt ? 1 : 0, rt ? 99 : 0));
         }
         break;
       }

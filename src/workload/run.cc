@@ -132,8 +132,8 @@ sched::TaskSpec Run::describe(const ThreadSpec& thread, std::unique_ptr<Actor> a
   const bool realtime = *a.policy == sched::SCHED_FIFO || *a.policy == sched::SCHED_RR;
   sched::TaskSpec spec;
   const std::string suffix = fmt::format("-{}", number);
-  spec.comm = thread.comm.empty() ? thread.name.substr(0, kCommMax - suffix.size()) + suffix
-                                  : thread.comm;
+  spec.comm =
+      thread.comm.empty() ? thread.name.substr(0, kCommMax - suffix.size()) + suffix : thread.comm;
   spec.group_label = thread.name;
   spec.policy = *a.policy;
   spec.nice = realtime ? 0 : a.priority.value_or(0);

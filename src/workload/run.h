@@ -64,8 +64,8 @@ class Run {
   sched::Task* task_of(const std::string& name) const;
   /// Its number, which stays; 0: none was forked.
   Pid pid_of(const std::string& name) const { return last_forked_[thread_index(name)]; }
-  /// "attach", "detach", "set NAME=VALUE": the user half of the scheduler under test does it on the caller's fiber.
-  /// Errors: what it says.
+  /// "attach", "detach", "set NAME=VALUE": the user half of the scheduler under test does it on the
+  /// caller's fiber. Errors: what it says.
   using SchedulerControl = std::function<OrError<void>(std::string_view action)>;
   void set_scheduler_control(SchedulerControl control) { scheduler_control_ = std::move(control); }
   OrError<void> control_scheduler(std::string_view action) {

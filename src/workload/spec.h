@@ -32,10 +32,10 @@ enum class OpKind : u8 {
   kFutexWait,
   kFutexWake,
   // What a task does to another, or to the machine: control.cc.
-  kSpin,         // uses the CPU until a flag is set
-  kSet,          // a flag
-  kAwait,        // sleeps until a flag is set, looking twice in a millisecond
-  kAwaitState,   // likewise, until a task is in a state
+  kSpin,        // uses the CPU until a flag is set
+  kSet,         // a flag
+  kAwait,       // sleeps until a flag is set, looking twice in a millisecond
+  kAwaitState,  // likewise, until a task is in a state
   kSetAffinity,
   kSetScheduler,
   kSetPriority,
@@ -60,15 +60,15 @@ struct Duration {
 /// One event of a phase.
 struct Op {
   OpKind kind = OpKind::kRun;
-  Duration duration{};    // run, runtime, sleep, timer (its period)
-  std::string ref{};      // what it acts on; may hold %g, %i, %l
-  std::string mutex{};    // kWait
-  bool absolute = false;  // kTimer
-  u64 count = 0;          // pipe: bytes of a message; futex_wake: how many
+  Duration duration{};      // run, runtime, sleep, timer (its period)
+  std::string ref{};        // what it acts on; may hold %g, %i, %l
+  std::string mutex{};      // kWait
+  bool absolute = false;    // kTimer
+  u64 count = 0;            // pipe: bytes of a message; futex_wake: how many
   std::vector<u32> cpus{};  // kSetAffinity
-  int number = 0;  // kSetScheduler: policy; kKill: signal; kHotplug: CPU; kAwaitState: TaskState
-  int priority = 0;        // kSetScheduler: realtime priority; kSetPriority: nice
-  bool on = false;         // kHotplug: on line
+  int number = 0;    // kSetScheduler: policy; kKill: signal; kHotplug: CPU; kAwaitState: TaskState
+  int priority = 0;  // kSetScheduler: realtime priority; kSetPriority: nice
+  bool on = false;   // kHotplug: on line
   json::Position at{};
 };
 

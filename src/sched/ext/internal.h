@@ -303,8 +303,7 @@ struct Ext::Impl {
   TaskIter* iters = nullptr;                         // iterations in progress over `tasks`
 
   SleepingLock enable_mutex{LockRank::kScxEnable, "scx_enable_mutex"};
-  SleepingLock cpus_lock{LockRank::kCpuHotplug, "cpu_hotplug_lock",
-                         SleepingLock::Kind::kPerCpu};
+  SleepingLock cpus_lock{LockRank::kCpuHotplug, "cpu_hotplug_lock", SleepingLock::Kind::kPerCpu};
   SleepingLock fork_rwsem{LockRank::kScxFork, "scx_fork_rwsem", SleepingLock::Kind::kPerCpu};
   SleepingLock cgroup_ops_rwsem{LockRank::kScxCgroupOps, "scx_cgroup_ops_rwsem",
                                 SleepingLock::Kind::kPerCpu};

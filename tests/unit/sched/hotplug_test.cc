@@ -90,9 +90,9 @@ TEST_F(HotplugTest, WhoSleepsOnACpuThatGoesDownIsWokenElsewhere) {
   boot("1n1l2c1t");
   bool woken = false;
   Task& p = pinned("sleeper", {1}, steps({Step::system_call([&](Task&) {
-                                            k().sleep_ns(Nanos::from_ms(100));
-                                            woken = true;
-                                          })}));
+                     k().sleep_ns(Nanos::from_ms(100));
+                     woken = true;
+                   })}));
   run_for(Nanos::from_ms(1));
   ASSERT_EQ(p.cpu, 1);
   system_call([&](Task&) { EXPECT_TRUE(k().cpu_down(1).has_value()); });
