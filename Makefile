@@ -54,6 +54,7 @@ run: configure
 
 kernel-schedulers: | setup-test
 	@tools/kernel-schedulers.sh $(BUILD)/kernel $(KERNELS)
+	@tools/opslog-object.sh $(BUILD)/opslog $(KERNELS)
 
 kernel-bpf-tests: | setup-test
 	@tools/kernel-bpf-tests.sh $(BUILD)/kernel 7.3

@@ -6,7 +6,9 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/bpf.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -177,7 +179,8 @@ OrError<void> set_scx_enumerators(bpf_object* object, const ::btf* kernel) {
 
 std::expected<void, LoadError> Loader::open(const std::string& path,
                                             const std::vector<VariableSetting>& settings,
-                                            const std::vector<std::string>& wanted) {
+                                            const std::vector<std::string>& wanted,
+                                            const std::string& ops_struct) {
   if (std::string problem = object_file_problem(path); !problem.empty()) {
     return input_error(std::move(problem));
   }
@@ -186,7 +189,7 @@ std::expected<void, LoadError> Loader::open(const std::string& path,
     const int err = errno;
     return input_error(refusal(fmt::format("{}: libbpf cannot open it", path).c_str(), err));
   }
-  if (auto r = find_struct_ops(path); !r) return r;
+  if (auto r = find_struct_ops(path, ops_struct); !r) return r;
   const std::unique_ptr<::btf, decltype(&btf__free)> kernel(btf__load_vmlinux_btf(), btf__free);
   if (!kernel) return refused("the kernel's BTF cannot be read");
   if (auto r = prepare_variables(kernel.get()); !r) return r;
@@ -199,23 +202,31 @@ std::expected<void, LoadError> Loader::open(const std::string& path,
   return {};
 }
 
-std::expected<void, LoadError> Loader::find_struct_ops(const std::string& path) {
+std::expected<void, LoadError> Loader::find_struct_ops(const std::string& path,
+                                                       const std::string& ops_struct) {
   bpf_map* map;
   u32 found = 0;
+  std::string names;
   bpf_object__for_each_map(map, object_) {
     if (bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS) continue;
     const ::btf* types = bpf_object__btf(object_);
     const btf_type* t = btf__type_by_id(types, bpf_map__btf_value_type_id(map));
     const std::string_view type = t ? btf__name_by_offset(types, t->name_off) : "";
     if (!type.starts_with("sched_ext_ops")) continue;
+    names += fmt::format(" {}", bpf_map__name(map));
+    if (!ops_struct.empty() && ops_struct != bpf_map__name(map)) continue;
     ++found;
     ops_map_ = map;
     ops_has_link_ = (bpf_map__map_flags(map) & BPF_F_LINK) != 0;
   }
-  if (found == 0)
+  if (names.empty())
     return input_error(fmt::format("{}: no scheduler in it (no struct sched_ext_ops)", path));
+  if (found == 0)
+    return input_error(
+        fmt::format("{}: no scheduler '{}' in it; there are{}", path, ops_struct, names));
   if (found > 1)
-    return input_error(fmt::format("{}: {} schedulers in it; one is wanted", path, found));
+    return input_error(
+        fmt::format("{}: {} schedulers in it; choose one with --ops:{}", path, found, names));
   return {};
 }
 
@@ -300,6 +311,34 @@ void Loader::detach() {
   // The scheduler first, as loaders do.
   for (auto it = links_.rbegin(); it != links_.rend(); ++it) bpf_link__destroy(*it);
   links_.clear();
+}
+
+OrError<u32> Loader::call(const std::string& call, Pid self) {
+  const auto eq = call.find('=');
+  const std::string name = call.substr(0, eq);
+  const bpf_program* prog = bpf_object__find_program_by_name(object_, name.c_str());
+  if (!prog || bpf_program__type(prog) != BPF_PROG_TYPE_SYSCALL) {
+    return error(fmt::format("--call {}: no SYSCALL program '{}' in the object", call, name));
+  }
+  // libbpf's own header for this has the name of one of ours.
+  union bpf_attr attr = {};
+  attr.test.prog_fd = static_cast<u32>(bpf_program__fd(prog));
+  u64 context = static_cast<u64>(self);
+  if (eq != call.npos) {
+    const std::string value = call.substr(eq + 1);
+    char* end = nullptr;
+    errno = 0;
+    if (value != "self") context = std::strtoull(value.c_str(), &end, 0);
+    if (value != "self" && (value.empty() || *end != 0 || errno != 0)) {
+      return error(fmt::format("--call {}: '{}' is neither a number nor self", call, value));
+    }
+    attr.test.ctx_in = reinterpret_cast<u64>(&context);
+    attr.test.ctx_size_in = sizeof context;
+  }
+  if (::syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attr, sizeof(attr.test)) < 0) {
+    return error(fmt::format("--call {}: {}", call, error_text(errno)));
+  }
+  return attr.test.retval;
 }
 
 OrError<std::string> Loader::read(const std::string& path) const {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/types.h"
 #include "cli/variables.h"
 
 struct bpf_link;
@@ -46,7 +47,8 @@ class Loader {
   /// will be read: refused here where there is no such one.
   std::expected<void, LoadError> open(const std::string& path,
                                       const std::vector<VariableSetting>& settings,
-                                      const std::vector<std::string>& wanted);
+                                      const std::vector<std::string>& wanted,
+                                      const std::string& ops_struct = {});
   /// Loads it; on a refusal the message is libbpf's or the verifier's last line.
   std::expected<void, LoadError> load();
   /// Attaches other programs, then the scheduler. Success as in Linux even where enabling failed:
@@ -56,6 +58,11 @@ class Loader {
   void detach();
   /// A variable of the loaded object, as JSON.
   OrError<std::string> read(const std::string& path) const;
+  /// BPF_PROG_TEST_RUN of a SYSCALL program, `call` being its name, name=NUMBER or name=self: what
+  /// its user half would give it as context, 8 bytes. Returns what the program returned.
+  OrError<u32> call(const std::string& call, Pid self);
+  /// Changes a variable of the loaded object.
+  OrError<void> write(const VariableSetting& setting) { return write_variable(object_, setting); }
   /// Detaches, and closes everything else.
   void close();
 
@@ -65,7 +72,8 @@ class Loader {
   const std::string& log() const;
 
  private:
-  std::expected<void, LoadError> find_struct_ops(const std::string& path);
+  std::expected<void, LoadError> find_struct_ops(const std::string& path,
+                                                 const std::string& ops_struct);
   void read_ops_name();
   std::expected<void, LoadError> prepare_variables(const ::btf* kernel);
   std::string refusal(const char* what, int err) const;

@@ -120,6 +120,15 @@ void add_run_command(CLI::App& app, int* status) {
                    "Report a variable's value after the run: name, or a path as a.b[2]")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  verb->add_option("--ops", o->ops,
+                   "Which scheduler of an object that has several: its struct's name");
+  verb->add_option(
+          "--call", o->calls,
+          "Run a SYSCALL program of the object once the scheduler is attached, as its user "
+          "half would: name, name=NUMBER or name=self (the caller's pid) as its context; "
+          "reported as name()")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   verb->add_option("--json", o->json_path,
                    "Write the report as JSON to this file (- for standard output)");
   auto* trace = verb->add_option(

@@ -133,15 +133,29 @@ void Session::read_variables() {
   }
 }
 
+void Session::call_programs() {
+  for (const std::string& call : plan_.options.calls) {
+    const auto value = loader_.call(call, kernel_.current().pid);
+    if (!value) {
+      load_error_ = LoadError{LoadError::Kind::kInput, value.error().message};
+      return;
+    }
+    variables_.emplace_back(call.substr(0, call.find('=')) + "()",
+                            std::to_string(static_cast<s32>(*value)));
+  }
+}
+
 void Session::loader_main() {
-  auto up = loader_.open(plan_.options.scheduler, plan_.settings, plan_.options.wanted);
+  auto up = loader_.open(plan_.options.scheduler, plan_.settings, plan_.options.wanted,
+                         plan_.options.ops);
   if (up) up = loader_.load();
-  if (up) up = loader_.attach();
+  if (up && !workload_.attaches()) up = loader_.attach();
   if (!up) {
     load_error_ = up.error();
   } else {
     begin_measurement(kernel_.now());
-    measure();
+    call_programs();
+    if (!load_error_) measure();
   }
   loader_.detach();
   kernel_.bpf().reap_closed_fds();  // ops.exit() runs in here
@@ -152,7 +166,31 @@ void Session::loader_main() {
   done_ = true;
 }
 
+OrError<void> Session::control_scheduler(std::string_view action) {
+  if (action == "attach") {
+    if (const auto up = loader_.attach(); !up) return error(up.error().message);
+    return {};
+  }
+  if (action == "detach") {
+    loader_.detach();
+    kernel_.bpf().reap_closed_fds();
+    return {};
+  }
+  const std::string operand(action.substr(action.find(' ') + 1));
+  if (action.starts_with("call ")) {
+    if (const auto value = loader_.call(operand, kernel_.current().pid); !value) {
+      return std::unexpected(value.error());
+    }
+    return {};
+  }
+  const auto setting = parse_setting(operand);
+  if (!setting) return std::unexpected(setting.error());
+  return loader_.write(*setting);
+}
+
 std::expected<void, LoadError> Session::start() {
+  workload_.set_scheduler_control(
+      [this](std::string_view action) { return control_scheduler(action); });
   if (const auto r = workload_.start(kernel_); !r) {
     return std::unexpected(LoadError{LoadError::Kind::kInput, r.error().message});
   }

@@ -60,7 +60,10 @@ class Session {
   void measure();
   void begin_measurement(Nanos now);
   void end_measurement(Nanos now);
+  void call_programs();
   void read_variables();
+  /// What a task of the workload asks of the user half, on its fiber.
+  OrError<void> control_scheduler(std::string_view action);
   void note_exit(s32 kind);
   observe::RunReport report();
   void add_exit(observe::RunReport& report);

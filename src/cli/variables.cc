@@ -136,6 +136,23 @@ OrError<void> store_string(const ::btf* types, const Place& place, const Variabl
   return {};
 }
 
+/// A callback of the ops: none, or a program of the object. libbpf keeps the program's handle
+/// there.
+OrError<void> store_callback(const bpf_object* object, const Place& place,
+                             const VariableSetting& s) {
+  const void* program = nullptr;
+  if (s.value != "NULL" && s.value != "0") {
+    program = bpf_object__find_program_by_name(object, s.value.c_str());
+    if (!program) {
+      return error(fmt::format("--set {}: neither NULL nor a program of the object", s.text));
+    }
+  }
+  auto data = data_of(place, s.path);
+  if (!data) return std::unexpected(data.error());
+  std::memcpy(*data, &program, sizeof program);
+  return {};
+}
+
 OrError<void> assign(const bpf_object* object, const VariableSetting& s, const ::btf* kernel) {
   auto place = find_path(object, s.path, "--set", true);
   if (!place) return std::unexpected(place.error());
@@ -151,6 +168,9 @@ OrError<void> assign(const bpf_object* object, const VariableSetting& s, const :
       return error(
           fmt::format("--set {}: enum {} has no '{}'", s.text, type_name(types, id), s.value));
     return store(*place, s, *value, true);
+  }
+  if (btf_is_ptr(t) && bpf_map__type(place->map) == BPF_MAP_TYPE_STRUCT_OPS) {
+    return store_callback(object, *place, s);
   }
   if (!btf_is_int(t))
     return error(fmt::format("--set {}: not a number, an enum or a string", s.text));
@@ -190,6 +210,15 @@ OrError<void> resize(const bpf_object* object, const VariableSetting& s) {
 }
 
 }  // namespace
+
+OrError<void> write_variable(bpf_object* object, const VariableSetting& s) {
+  const auto place = find_path(object, s.path, "--set", false);
+  if (!place) return std::unexpected(place.error());
+  if (s.resize || (bpf_map__map_flags(place->map) & BPF_F_RDONLY_PROG) != 0) {
+    return error(fmt::format("--set {}: cannot be changed after load", s.text));
+  }
+  return assign(object, s, nullptr);
+}
 
 OrError<VariableSetting> parse_setting(const std::string& text) {
   VariableSetting s{.text = text, .path = {}, .value = {}};

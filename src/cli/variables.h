@@ -31,6 +31,10 @@ OrError<VariableSetting> parse_setting(const std::string& text);
 OrError<void> apply_settings(bpf_object* object, const std::vector<VariableSetting>& settings,
                              const ::btf* kernel = nullptr);
 
+/// What a loader does to a variable of a loaded object, through the mapped section. Errors: as
+/// above, and where the section cannot be written any more.
+OrError<void> write_variable(bpf_object* object, const VariableSetting& setting);
+
 /// Whether the path of a `--get` leads to a variable of an opened object.
 OrError<void> check_readable(const bpf_object* object, const std::string& path);
 /// The value at `path` of a loaded object, as JSON: a number, true or false, a text (array of

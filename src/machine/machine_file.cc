@@ -27,10 +27,11 @@ class MachineFile {
     const Value& root = document_.root;
     spec_.name = document_.name;
     if (reader_.expect(root, Kind::kObject, "a machine")) {
-      reader_.only(
-          root, "a machine",
-          {"description", "nodes", "llcs", "cores", "threads", "cpus", "distances", "costs"});
+      reader_.only(root, "a machine",
+                   {"description", "nodes", "llcs", "cores", "threads", "cpus", "distances",
+                    "costs", "nohz_full"});
       shape(root);
+      if (const Value* v = root.find("nohz_full")) nohz_full(*v);
       if (const Value* v = root.find("distances")) distances(*v);
       if (const Value* v = root.find("costs")) costs(*v);
       if (const Value* v = root.find("description")) {
@@ -132,6 +133,21 @@ class MachineFile {
     const Value* v = object.find(key);
     if (v == nullptr) return fallback;
     return static_cast<u32>(reader_.integer(*v, fmt::format("'{}'", key), min, max));
+  }
+
+  /// As the kernel's parameter: the CPUs that may run without a tick.
+  void nohz_full(const Value& list) {
+    if (!reader_.expect(list, Kind::kArray, "'nohz_full'")) return;
+    Topology& t = spec_.topology;
+    for (const Value& item : list.items) {
+      const s64 cpu = reader_.integer(item, "a CPU of 'nohz_full'", 0, kMaxCpus - 1);
+      if (reader_.failed()) return;
+      if (cpu == 0 || cpu >= t.nr_cpus()) {
+        return reader_.fail(item.at, cpu == 0 ? "CPU 0 keeps the time: it cannot be 'nohz_full'"
+                                              : fmt::format("there is no CPU {}", cpu));
+      }
+      t.cpus[static_cast<u32>(cpu)].nohz_full = true;
+    }
   }
 
   void distances(const Value& rows) {

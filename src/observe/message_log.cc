@@ -29,6 +29,12 @@ MessageLog::MessageLog(sched::Tracepoints& trace, Sink printk, Sink dmesg) {
                              text));
         });
   }
+  if (printk) {
+    trace.scx_dump.subscribe([printk](Nanos now, std::string_view line) {
+      printk(fmt::format("{:>5}.{:06}: sched_ext_dump: {}", now.ns / 1'000'000'000,
+                         now.ns % 1'000'000'000 / 1000, line));
+    });
+  }
   if (dmesg) {
     trace.kernel_log.subscribe([dmesg](Nanos now, CpuId cpu, const Task* p, std::string_view text) {
       dmesg(fmt::format("[{:>5}.{:06}] [{}:{}] [{:03}] {}", now.ns / 1'000'000'000,

@@ -22,10 +22,10 @@ class StopperBehaviour final : public Behaviour {
   CpuId cpu_;
 };
 
-/// The first CPU of `mask` that is online, or kNoCpu.
-CpuId any_online(Kernel& kernel, const abi::cpumask& mask) {
+/// The first CPU of `mask` that is active, or kNoCpu.
+CpuId any_active(Kernel& kernel, const abi::cpumask& mask) {
   for (u32 i = 0; i < kernel.nr_cpus(); ++i) {
-    if (bitmap::test(mask.bits, i) && bitmap::test(kernel.online_mask().bits, i)) {
+    if (bitmap::test(mask.bits, i) && bitmap::test(kernel.active_mask().bits, i)) {
       return static_cast<CpuId>(i);
     }
   }
@@ -53,24 +53,26 @@ Result<void> Kernel::set_affinity(Task& p, const abi::cpumask& mask) {
     task_rq_unlock(r, p);
     return {};
   }
-  if (any_online(*this, new_mask) == kNoCpu) {
+  // Before it is known whether it has to move at all, as in Linux.
+  const u32 dest = ext_->any_and_distribute(*active_mask_, new_mask);
+  if (dest >= nr_cpus()) {
     task_rq_unlock(r, p);
     return fail(EINVAL);
   }
   sched_change(p, DEQUEUE_SAVE, [&] { p.klass->set_cpus_allowed(p, &new_mask); });
-  private_->affine_move_task(r, p);
+  private_->affine_move_task(r, p, static_cast<CpuId>(dest));
   return {};
 }
 
 /// Gets `p` to a CPU of its new mask; gives up both locks. On a fiber it returns when p is there.
-void Kernel::Private::affine_move_task(Rq& rq, Task& p) {
+void Kernel::Private::affine_move_task(Rq& rq, Task& p, CpuId dest) {
   if (bitmap::test(p.cpus_mask.bits, static_cast<u32>(p.cpu))) {
     k.task_rq_unlock(rq, p);
     return;
   }
   if (!k.task_current(rq, p) && p.__state != TASK_WAKING) {
     Rq* held = &rq;
-    if (p.on_rq_queued()) held = &k.move_queued_task(rq, p, any_online(k, p.cpus_mask));
+    if (p.on_rq_queued()) held = &k.move_queued_task(rq, p, dest);
     k.task_rq_unlock(*held, p);
     return;
   }
@@ -81,15 +83,46 @@ void Kernel::Private::affine_move_task(Rq& rq, Task& p) {
   if (k.fiber_ == nullptr) {
     auto* work = new StopWork;
     work->task = &p;
+    work->dest = dest;
     queue_stop_work(cpu, *work);
     return;
   }
   StopWork work;
   work.task = &p;
+  work.dest = dest;
+  stop_one_cpu(cpu, work);
+}
+
+void Kernel::Private::stop_one_cpu(CpuId cpu, StopWork& work) {
+  USCX_ASSERT(k.fiber_ != nullptr);
   work.waited_for = true;
   queue_stop_work(cpu, work);
   k.cond_resched();
   while (!work.done) work.waiters.sleep(k);
+}
+
+void Kernel::Private::stop_work_done(StopWork& work) {
+  if (work.task != nullptr) k.put_task(*work.task);
+  if (!work.waited_for) {
+    delete &work;
+    return;
+  }
+  work.done = true;
+  work.waiters.wake_all(k);
+}
+
+void Kernel::sched_exec() {
+  USCX_ASSERT(fiber_ != nullptr);
+  Task& p = current();
+  p.pi_lock.lock(held());
+  const CpuId dest = p.klass->select_task_rq(p, p.cpu, WF_EXEC);
+  p.pi_lock.unlock(held());
+  if (dest == this_cpu_ || !rq(dest).active) return;
+  get_task(p);
+  StopWork work;
+  work.task = &p;
+  work.dest = dest;
+  private_->stop_one_cpu(p.cpu, work);
 }
 
 Task& Kernel::Private::stopper_thread(CpuId cpu) {
@@ -127,7 +160,11 @@ void Kernel::Private::queue_stop_work(CpuId cpu, StopWork& work) {
 
 void Kernel::Private::run_stop_works(CpuId cpu) {
   while (StopWork* work = stoppers[static_cast<u32>(cpu)].works.pop_front()) {
-    migration_stop(cpu, *work);
+    if (work->fn != nullptr) {
+      work->fn(*this, cpu, *work);
+    } else {
+      migration_stop(cpu, *work);
+    }
   }
 }
 
@@ -136,7 +173,7 @@ void Kernel::Private::migration_stop(CpuId cpu, StopWork& work) {
   run_wake_list(k.rq(cpu));
   Task& p = *work.task;
   Rq* rq = &k.task_rq_lock(p);
-  const bool allowed = bitmap::test(p.cpus_mask.bits, static_cast<u32>(p.cpu));
+  const bool allowed = k.is_cpu_allowed(p, p.cpu);
   if (!allowed && p.cpu != cpu && p.on_rq_state != 0) {
     // It moved on before the stopper ran, to another CPU where it may not be: follow.
     const CpuId next = p.cpu;
@@ -144,9 +181,10 @@ void Kernel::Private::migration_stop(CpuId cpu, StopWork& work) {
     queue_stop_work(next, work);
     return;
   }
-  if (!allowed) {
-    const CpuId to = any_online(k, p.cpus_mask);
-    USCX_ASSERT(to != kNoCpu);
+  CpuId to = allowed ? kNoCpu : any_active(k, p.cpus_mask);
+  if (work.dest != kNoCpu && p.cpu == cpu && k.is_cpu_allowed(p, work.dest)) to = work.dest;
+  USCX_ASSERT(allowed || to != kNoCpu);
+  if (to != kNoCpu) {
     if (p.on_rq_queued()) {
       k.update_rq_clock(*rq);
       rq = &k.move_queued_task(*rq, p, to);
@@ -155,14 +193,7 @@ void Kernel::Private::migration_stop(CpuId cpu, StopWork& work) {
     }
   }
   k.task_rq_unlock(*rq, p);
-
-  k.put_task(p);
-  if (!work.waited_for) {
-    delete &work;
-    return;
-  }
-  work.done = true;
-  work.waiters.wake_all(k);
+  stop_work_done(work);
 }
 
 }  // namespace uscx::sched

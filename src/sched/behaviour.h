@@ -47,6 +47,9 @@ class Behaviour {
   /// that CPU, no locks held. To wait: put the task on a wait queue (or arm a timer that wakes it)
   /// and return Step::block(); no wakeup can fall between. A spurious wakeup is possible: re-check.
   virtual Step next(Kernel& kernel, Task& task) = 0;
+  /// The task was killed: next() is not called any more, and whatever the behaviour left behind
+  /// (timers, places in queues) it takes back now. Context: as next().
+  virtual void killed(Kernel& /*kernel*/, Task& /*task*/) {}
 };
 
 }  // namespace uscx::sched

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <set>
 
 #include "base/intrusive_list.h"
 #include "base/types.h"
+#include "sched/machine.h"
 #include "sched/task.h"
 
 namespace uscx::sched {
@@ -30,6 +32,7 @@ struct FairRq {
 struct RtRq {
   std::array<IntrusiveList<Task, &Task::rq_node>, MAX_RT_PRIO> queue;
   std::array<unsigned long, 2> bits{};  // which lists have tasks
+  std::unique_ptr<IrqWork> push_work;   // made when one first waits here that might go elsewhere
 };
 
 }  // namespace uscx::sched

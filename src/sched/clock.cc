@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Runqueue locks, runqueue clocks, and what running costs a task.
+#include <algorithm>
+
 #include "sched/private.h"
 
 namespace uscx::sched {
@@ -30,7 +32,10 @@ void Kernel::update_rq_clock(Rq& r) {
   assert_rq_held(r);
   r.clock_valid = true;
   ext_->rq_clock_updated(r);
-  r.clock = r.clock_task = r.clock_pelt = now().ns;
+  // What this entry has used of the CPU so far has passed here: who is switched in after a tick's
+  // work has its whole slice left at the tick's next time. Other CPUs may be behind that.
+  const u64 used = r.id == this_cpu_ ? r.entry_charged_ns : 0;
+  r.clock = r.clock_task = r.clock_pelt = std::max<u64>(r.clock, now().ns + used);
 }
 
 u64 Kernel::update_curr_common(Rq& r) {

@@ -32,8 +32,10 @@ struct Costs {
   u64 bpf_insn_ps = 300;
   /// Entering and leaving a callback (trampoline).
   u64 bpf_callback_ns = 10;
-  /// A grace period takes at least this long after all CPUs have been seen in a quiescent state.
-  u64 rcu_grace_period_ns = 3'000'000;
+  /// A grace period takes at least this long, however soon all CPUs are seen in a quiescent state:
+  /// two to three jiffies of 4 ms, for the grace-period thread to start it, force quiescent states
+  /// once and see its end. Measured on the real kernel: 2 to 4 ticks between steps of disabling.
+  u64 rcu_grace_period_ns = 10'000'000;
   /// Work of a kernel thread per task it visits in enable and disable.
   u64 task_iter_ns = 500;
 };

@@ -7,6 +7,7 @@
 #include "base/bitmap.h"
 #include "sched/cgroup.h"
 #include "sched/classes.h"
+#include "sched/deadline.h"
 #include "sched/private.h"
 
 namespace uscx::sched {
@@ -26,7 +27,7 @@ class FairClass final : public SchedClass {
     if (rq.fair->curr) update_curr(rq);
     fair_group_enqueue(p);
     place(rq, p, flags);
-    ++rq.fair->nr_queued;
+    if (++rq.fair->nr_queued == 1) KernelInternals::of(k_).dl_server_start(rq.dl->fair);
     ++rq.nr_running;
     p.se.on_rq = 1;
     insert(rq, p);
@@ -67,7 +68,7 @@ class FairClass final : public SchedClass {
 
   Pick pick_task(Rq& rq, Task&) override {
     FairRq& fair = *rq.fair;
-    if (fair.nr_queued == 0 && rq.online) {
+    if (fair.nr_queued == 0 && rq.active) {
       KernelInternals::of(k_).pull_fair_task(rq, 2);
       // The lock was dropped: besides what was pulled, anything may have woken here.
       if (fair.nr_queued != 0 || higher_class_came(rq)) return {.task = nullptr, .retry = true};
@@ -133,6 +134,7 @@ class FairClass final : public SchedClass {
     Task* curr = fair.curr;
     if (curr == nullptr || rq.current() != curr) return;
     const u64 delta = k_.update_curr_common(rq);
+    if (rq.dl->fair.active) KernelInternals::of(k_).dl_server_update(rq.dl->fair, delta, false);
     curr->vruntime_ns += weighted(delta, *curr);
     curr->se.vruntime = curr->vruntime_ns;
     fair_group_charge(k_, rq, *curr, delta);

@@ -57,6 +57,7 @@ inline constexpr u32 TASK_INTERRUPTIBLE = 0x1;
 inline constexpr u32 TASK_UNINTERRUPTIBLE = 0x2;
 inline constexpr u32 TASK_STOPPED = 0x4;
 inline constexpr u32 TASK_DEAD = 0x80;
+inline constexpr u32 TASK_WAKEKILL = 0x100;
 inline constexpr u32 TASK_WAKING = 0x200;
 inline constexpr u32 TASK_NEW = 0x800;
 inline constexpr u32 EXIT_DEAD = 0x10;

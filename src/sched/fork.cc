@@ -47,11 +47,13 @@ void Kernel::Private::sched_fork(Task& p, const TaskSpec& spec) {
 Result<Task*> Kernel::Private::copy_process(Task* parent, TaskSpec& spec) {
   Task& p = allocate_task(spec.comm);
   if (spec.kthread) p.flags |= PF_KTHREAD;
+  if (spec.per_cpu) p.flags |= PF_NO_SETAFFINITY;
   const abi::cpumask* mask = spec.affinity;
   if (mask == nullptr) mask = parent ? &parent->cpus_mask : k.possible_mask_;
   p.cpus_mask = *mask;
   p.nr_cpus_allowed = static_cast<int>(bitmap::weight(mask->bits, k.nr_cpus()));
   p.real_parent = p.parent = parent ? parent : k.rqs_[0]->idle_task();
+  p.waited_for = spec.waited_for;
   p.behaviour = std::move(spec.behaviour);
   p.group_label = spec.group_label.empty() ? spec.comm : spec.group_label;
 

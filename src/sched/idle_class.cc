@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The idle class (what runs when nothing does) and the stop class (what nothing can preempt).
+#include "sched/deadline.h"
 #include "sched/private.h"
 
 namespace uscx::sched {
@@ -36,7 +37,13 @@ class IdleClass final : public SchedClass {
     k_.set_cpus_allowed_common(p, mask);
   }
   void task_tick(Rq& rq, Task&, bool) override { update_curr(rq); }
-  void update_curr(Rq& rq) override { k_.update_curr_common(rq); }
+  /// Idle time is time that the servers' classes could have had.
+  void update_curr(Rq& rq) override {
+    const u64 delta_ns = k_.update_curr_common(rq);
+    Kernel::Private& priv = KernelInternals::of(k_);
+    priv.dl_server_update(rq.dl->fair, delta_ns, true);
+    priv.dl_server_update(rq.dl->ext, delta_ns, true);
+  }
 
  private:
   Kernel& k_;
@@ -46,7 +53,7 @@ class StopClass final : public SchedClass {
  public:
   explicit StopClass(Kernel& kernel) : k_(kernel) {}
   std::string_view name() const override { return "stop_sched_class"; }
-  int rank() const override { return 4; }
+  int rank() const override { return 5; }
 
   void enqueue_task(Rq& rq, Task&, int) override { ++rq.nr_running; }
   bool dequeue_task(Rq& rq, Task&, int) override {

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "sched/classes.h"
+#include "sched/deadline.h"
 #include "sched/ext/invariants.h"
 #include "sched/private.h"
 
@@ -135,13 +136,20 @@ void Invariants::check_rq(Rq& rq) {
     USCX_HOLDS(rq.fair->nr_queued == 0 && rq.nr_rt == 0 && !stop_queued, rq);
   }
   USCX_HOLDS(rq.in_entry || !rq.need_resched || rq.resched_sent || rq.preempt_count != 0, rq);
+  for (const DlServer* s : {&rq.dl->fair, &rq.dl->ext}) {
+    const auto& queue = rq.dl->queue;
+    USCX_HOLDS(s->queued == (std::find(queue.begin(), queue.end(), s) != queue.end()), rq);
+    USCX_HOLDS(!s->queued || (s->active && !s->throttled), rq);
+    USCX_HOLDS(!s->active || s->attached, rq);
+  }
   ext::check_rq(kernel_, rq);
 }
 
 void Invariants::check_counts() {
   const u32 nr_cpus = kernel_.nr_cpus();
   std::vector<u32> fair(nr_cpus), rt(nr_cpus), scx(nr_cpus);
-  auto& tasks = kernel_.tasks();
+  // All there are: one that has told its parent of its end runs for a little longer, off the list.
+  auto& tasks = KernelInternals::of(kernel_).all_tasks;
   for (Task* p = tasks.front(); p != nullptr; p = tasks.next(*p)) {
     if (!p->on_rq_queued()) continue;
     const auto cpu = static_cast<std::size_t>(p->cpu);

@@ -7,6 +7,7 @@
 
 #include "base/bitmap.h"
 #include "sched/classes.h"
+#include "sched/deadline.h"
 #include "sched/ext/ext.h"
 #include "sched/private.h"
 
@@ -51,6 +52,7 @@ KernelInternals::KernelInternals(Kernel& kernel, CpuId cpu) : kernel_(kernel) {
   kernel.this_cpu_ = cpu;
   USCX_ASSERT(!kernel.this_rq().in_entry);
   kernel.this_rq().in_entry = true;
+  kernel.this_rq().entry_charged_ns = 0;
 }
 
 KernelInternals::~KernelInternals() {
@@ -151,15 +153,18 @@ void Kernel::Private::make_runqueues() {
   USCX_ASSERT(topology.nr_cpus() >= 1 && topology.nr_cpus() <= kMaxCpus);
   k.possible_mask_ = k.window_->make<abi::cpumask>(kCpumaskObject);
   k.online_mask_ = k.window_->make<abi::cpumask>(kCpumaskObject);
+  k.active_mask_ = k.window_->make<abi::cpumask>(kCpumaskObject);
   k.llc_cpus_.resize(topology.nr_llcs);
   stoppers = std::vector<Stopper>(topology.nr_cpus());
+  hotplug_threads.resize(topology.nr_cpus());
   rcu.cpu_pending.assign(topology.nr_cpus(), false);
   for (u32 i = 0; i < topology.nr_cpus(); ++i) {
     const CpuInfo& info = topology.cpus[i];
     const CpuId cpu = static_cast<CpuId>(i);
     Rq* rq = k.window_->make<Rq>(kRqObject, cpu);
-    rq->online = info.online;
+    rq->online = rq->active = info.online;
     rq->abi::rq::online = info.online ? 1 : 0;
+    rq->nohz_full = info.nohz_full;
     rq->cpu_capacity = info.capacity;
     rq->clock = rq->clock_task = k.now().ns;
     rq->switched_at_ns = rq->idle_since_ns = k.now().ns;
@@ -167,7 +172,10 @@ void Kernel::Private::make_runqueues() {
     rq->irq_held.hooks = k.explorer_;
     k.rqs_.push_back(rq);
     bitmap::set(k.possible_mask_->bits, i);
-    if (info.online) bitmap::set(k.online_mask_->bits, i);
+    if (info.online) {
+      bitmap::set(k.online_mask_->bits, i);
+      bitmap::set(k.active_mask_->bits, i);
+    }
     USCX_ASSERT(info.llc < topology.nr_llcs);
     k.llc_cpus_[info.llc].push_back(cpu);
   }
@@ -227,6 +235,7 @@ Kernel::Kernel(const KernelConfig& config, Machine& machine)
   stop_ = make_stop_class(*this);
   private_->name_classes();
   private_->identities = std::make_unique<Identities>(*this);
+  dl_ = make_deadline_class(*this);
   private_->make_idle_tasks();
   bpf_ = std::make_unique<bpf::Bpf>(*this, *window_, config.version, config.vmlinux_btf,
                                     config.engine);
@@ -235,6 +244,10 @@ Kernel::Kernel(const KernelConfig& config, Machine& machine)
   ext_class().address = static_cast<abi::sched_class*>(window_->allocate(16, kSchedClassObject));
   private_->register_ksyms();
   ext_->init_rqs();
+  for (Rq* rq : rqs_) {
+    rq->dl = std::make_shared<DlRq>(*rq, *fair_, ext_class());
+    rq->dl->fair.attached = true;  // the other when there is a scheduler
+  }
   for (Rq* rq : rqs_) ext_->init_task_entity(*rq->idle_task());
   ext_->register_bpf();
   if (explored()) private_->make_kfuncs_sync_points();
@@ -256,7 +269,11 @@ Kernel::~Kernel() {
   machine_.timer_cancel(private_->rcu.timer);
   while (Task* p = private_->all_tasks.pop_front()) window_->destroy(p);
   cgroups_.reset();
-  for (Rq* rq : rqs_) window_->destroy(rq);
+  for (Rq* rq : rqs_) {
+    machine_.timer_cancel(rq->dl->fair);
+    machine_.timer_cancel(rq->dl->ext);
+    window_->destroy(rq);
+  }
 }
 
 // ----------------------------------------------------------------------------------- small things

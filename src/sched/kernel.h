@@ -56,8 +56,10 @@ struct TaskSpec {
   int nice = 0;
   int rt_priority = 0;
   const abi::cpumask* affinity = nullptr;  // null: the parent's
+  bool waited_for = false;                 // the parent calls wait_for_exit()
   bool kthread = false;
   Cgroup* cgroup = nullptr;  // CLONE_INTO_CGROUP; null: the parent's
+  bool per_cpu = false;  // a kernel thread that stays on the CPU of its affinity, whatever happens
 };
 
 class Kernel final : public bpf::Host {
@@ -96,6 +98,7 @@ class Kernel final : public bpf::Host {
   }
   const abi::cpumask& possible_mask() const { return *possible_mask_; }
   const abi::cpumask& online_mask() const { return *online_mask_; }
+  const abi::cpumask& active_mask() const { return *active_mask_; }
 
   /// Makes this kernel's window the mapped one. Every entry point does; whoever looks at tasks or
   /// runqueues from outside of them does it first.
@@ -179,6 +182,21 @@ class Kernel final : public bpf::Host {
   /// sched_setscheduler(2): EINVAL, EACCES (p->scx.disallow).
   Result<void> set_scheduler(Task& p, int policy, int rt_priority);
 
+  /// kill(2) of SIGKILL, SIGSTOP or SIGCONT. A task acts on it when it returns to user mode; kernel
+  /// code that sleeps uninterruptibly ends first. Any context.
+  void kill(Task& p, int signal);
+  /// waitpid(2) by the current task, on its fiber: until the child has exited.
+  void wait_for_exit(Pid pid);
+  /// execve(2), as far as the scheduler is concerned: the class may choose another CPU. By the
+  /// current task, on its fiber. Linux: sched_exec().
+  void sched_exec();
+
+  /// Writing 0 or 1 to cpuN/online. On a fiber, which sleeps. EBUSY: the last CPU.
+  Result<void> cpu_down(CpuId cpu);
+  Result<void> cpu_up(CpuId cpu);
+  /// Whose interrupts come where: an offline CPU's timers go off elsewhere.
+  CpuId interrupt_cpu(CpuId cpu) const;
+
   /// sched_yield(2), by the current task, on its fiber.
   void yield();
 
@@ -252,6 +270,7 @@ class Kernel final : public bpf::Host {
   SchedClass& class_for(const Task& p, int policy, int prio);
   SchedClass& fair_class() { return *fair_; }
   SchedClass& rt_class() { return *rt_; }
+  SchedClass& dl_class() { return *dl_; }
   SchedClass& idle_class() { return *idle_; }
   SchedClass& stop_class() { return *stop_; }
   SchedClass& ext_class();
@@ -277,6 +296,8 @@ class Kernel final : public bpf::Host {
   void charge_instructions(u64 count) override;
   bool may_sleep() override;
 
+  struct Private;  // private.h: the parts of the core know each other
+
   // --- numbers
   // --------------------------------------------------------------------------------------
   u64 nr_switches = 0;
@@ -286,7 +307,6 @@ class Kernel final : public bpf::Host {
 
  private:
   friend class KernelInternals;
-  struct Private;  // private.h
   KernelConfig config_;
   Machine& machine_;
   Random random_;
@@ -296,13 +316,14 @@ class Kernel final : public bpf::Host {
   std::vector<Rq*> rqs_;  // in the window
   abi::cpumask* possible_mask_ = nullptr;
   abi::cpumask* online_mask_ = nullptr;
+  abi::cpumask* active_mask_ = nullptr;
   IntrusiveList<Task, &Task::all_node> tasks_;
   std::map<Pid, Task*> by_pid_;
   Pid next_pid_ = 1;
   CpuId this_cpu_ = 0;
   Fiber* fiber_ = nullptr;
   Explorer* explorer_ = nullptr;
-  std::unique_ptr<SchedClass> fair_, rt_, idle_, stop_;
+  std::unique_ptr<SchedClass> fair_, rt_, dl_, idle_, stop_;
   std::unique_ptr<ext::Ext> ext_;
   std::vector<std::vector<CpuId>> llc_cpus_;
   std::unique_ptr<Cgroups> cgroups_;

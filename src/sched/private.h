@@ -15,6 +15,8 @@
 
 namespace uscx::sched {
 
+struct DlServer;
+
 /// Linux's SM_NONE, SM_PREEMPT, SM_IDLE.
 enum class ScheduleMode : u8 { kNone, kPreempt, kIdle };
 
@@ -35,10 +37,14 @@ struct Rcu {
   std::vector<std::function<void()>> current, next;  // what this period and the next one run
 };
 
-/// A piece of work for a CPU's stopper. Linux: struct cpu_stop_work.
+/// A piece of work for a CPU's stopper, in task context there and without locks. It calls
+/// Private::stop_work_done() last. Linux: struct cpu_stop_work.
 struct StopWork {
+  using Fn = void (*)(Kernel::Private& priv, CpuId cpu, StopWork& work);
   ListNode node;
-  Task* task = nullptr;  // referenced
+  Fn fn = nullptr;       // null: migration_stop()
+  Task* task = nullptr;  // referenced; null where `fn` does not need one
+  CpuId dest = kNoCpu;   // where it goes; kNoCpu: where its affinity lets it
   bool done = false;
   bool waited_for = false;  // lives on a fiber that waits; else frees itself
   WaitQueue waiters;
@@ -70,6 +76,8 @@ struct Kernel::Private {
   u32 nr_slots = 0;
   IntrusiveList<HostTimerLink, &HostTimerLink::node> host_timers;
   std::vector<Stopper> stoppers;  // by CpuId
+  struct HotplugThread;
+  std::vector<std::shared_ptr<HotplugThread>> hotplug_threads;  // by CpuId, made when needed
   Rcu rcu;
   std::unique_ptr<Identities> identities;
   u64 insn_ps = 0;          // what charged instructions have not yet made a nanosecond
@@ -91,6 +99,9 @@ struct Kernel::Private {
   void context_switch(Rq& rq, Task& prev, Task& next, u32 prev_state, bool voluntary);
   /// The last of it: it is off its CPU. Linux: the end of finish_task_switch().
   void task_is_dead(Task& prev);
+  void set_tick(Rq& rq, bool on);
+  bool can_stop_tick(Rq& rq);
+  void update_tick_dependency(Rq& rq);
   /// What the return from an interrupt does.
   void irq_exit(CpuId cpu);
 
@@ -106,7 +117,29 @@ struct Kernel::Private {
   Result<Task*> copy_process(Task* parent, TaskSpec& spec);
   void sched_fork(Task& p, const TaskSpec& spec);
   void wake_up_new_task(Task& p);
-  void do_exit(Task& p);
+  /// The first half of do_exit(): the task may still be preempted, and moves between groups.
+  void exit_begin(Task& p);
+  /// Tells the parent, who may preempt it once more; then comes its last schedule().
+  void exit_notify(Task& p);
+  void release_task(Task& p);
+  void reap(Task& p);
+  Task* init_task();
+
+  // signal.cc
+  /// What the return to user mode does. False where another task runs now.
+  bool deliver_signals(CpuId cpu, Task& p);
+  /// Cuts short what the current task computes, so that it gets to deliver_signals().
+  void interrupt_user_mode(Rq& rq);
+
+  // hotplug.cc
+  HotplugThread& hotplug_thread(CpuId cpu);
+  void set_cpu_online(CpuId cpu, bool online);
+  void set_cpu_active(CpuId cpu, bool active);
+  void balance_push(Rq& rq);
+  void sched_cpu_deactivate(CpuId cpu);
+  void sched_cpu_activate(CpuId cpu);
+  void set_rq_online(Rq& rq);
+  void set_rq_offline(Rq& rq);
 
   // wakeup.cc
   CpuId select_task_rq(Task& p, CpuId cpu, int* wake_flags);
@@ -117,11 +150,25 @@ struct Kernel::Private {
   void run_wake_list(Rq& rq);
 
   // affinity.cc
-  void affine_move_task(Rq& rq, Task& p);
+  void affine_move_task(Rq& rq, Task& p, CpuId dest);
   Task& stopper_thread(CpuId cpu);
   void queue_stop_work(CpuId cpu, StopWork& work);
   void migration_stop(CpuId cpu, StopWork& work);
+  void stop_work_done(StopWork& work);
+  /// On a fiber: until `work` is done. Linux: stop_one_cpu().
+  void stop_one_cpu(CpuId cpu, StopWork& work);
   void run_stop_works(CpuId cpu);
+
+  // deadline.cc: all with the runqueue's lock held
+  void dl_server_start(DlServer& server);
+  void dl_server_stop(DlServer& server);
+  void dl_server_update(DlServer& server, u64 delta_ns, bool idle);
+  /// Its class may have tasks (has `nr_running`) from now on; may have none any more.
+  void dl_server_attach(DlServer& server, u32 nr_running);
+  void dl_server_detach(DlServer& server);
+  void dl_enqueue(DlServer& server, bool replenish);
+  void dl_replenish(DlServer& server);
+  bool dl_start_timer(DlServer& server);
 
   // fair_balance.cc
   /// Pulls one waiting fair task to `rq` from a CPU that has at least `margin` more; the lock is
@@ -136,7 +183,9 @@ struct Kernel::Private {
 
   u64 charge_wakeup() { return k.machine_.costs().wakeup_ns; }
   void charge(u64 ns) {
-    if (in_entry && ns > 0) k.machine_.charge(k.this_cpu_, Nanos{ns});
+    if (!in_entry || ns == 0) return;
+    k.this_rq().entry_charged_ns += ns;
+    k.machine_.charge(k.this_cpu_, Nanos{ns});
   }
 };
 
@@ -157,6 +206,7 @@ class KernelInternals {
 std::unique_ptr<SchedClass> make_fair_class(Kernel& kernel);
 std::unique_ptr<SchedClass> make_rt_class(Kernel& kernel);
 std::unique_ptr<SchedClass> make_idle_class(Kernel& kernel);
+std::unique_ptr<SchedClass> make_deadline_class(Kernel& kernel);
 std::unique_ptr<SchedClass> make_stop_class(Kernel& kernel);
 
 /// Linux's sched_prio_to_weight, by static_prio - MAX_RT_PRIO.
@@ -166,6 +216,10 @@ void set_load_weight(Kernel& kernel, Task& p, bool update_load);
 int normal_prio(int policy, int rt_priority, int nice);
 inline int task_nice(const Task& p) {
   return p.static_prio - DEFAULT_PRIO;
+}
+/// A kernel thread that belongs to one CPU. Linux: kthread_is_per_cpu().
+inline bool kthread_is_per_cpu(const Task& p) {
+  return (p.flags & PF_KTHREAD) != 0 && (p.flags & PF_NO_SETAFFINITY) != 0;
 }
 inline bool rt_policy(int policy) {
   return policy == SCHED_FIFO || policy == SCHED_RR;

@@ -8,6 +8,7 @@ void Kernel::enqueue_task(Rq& r, Task& p, int flags) {
   if ((flags & ENQUEUE_NOCLOCK) == 0) update_rq_clock(r);
   assert_rq_held(r);
   p.klass->enqueue_task(r, p, flags);
+  if (r.nohz_full) private_->update_tick_dependency(r);
   if ((flags & ENQUEUE_RESTORE) == 0 && p.sched_info.last_queued == 0) {
     p.sched_info.last_queued = r.clock;
   }
@@ -20,7 +21,9 @@ bool Kernel::dequeue_task(Rq& r, Task& p, int flags) {
     p.sched_info.run_delay += r.clock - p.sched_info.last_queued;
     p.sched_info.last_queued = 0;
   }
-  return p.klass->dequeue_task(r, p, flags);
+  const bool off = p.klass->dequeue_task(r, p, flags);
+  if (r.nohz_full) private_->update_tick_dependency(r);
+  return off;
 }
 
 void Kernel::activate_task(Rq& r, Task& p, int flags) {

@@ -13,7 +13,7 @@ void Kernel::Private::rcu_start() {
   rcu.nr_pending = 0;
   for (Rq* rq : k.rqs_) {
     const bool in_reader = k.explored() && rq->in_entry;
-    const bool busy = rq->online && (!rq->current()->is_idle() || in_reader);
+    const bool busy = rq->online && (rq->tick_on || in_reader);
     rcu.cpu_pending[static_cast<u32>(rq->id)] = busy;
     if (busy) ++rcu.nr_pending;
   }

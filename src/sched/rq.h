@@ -9,12 +9,14 @@
 #include "base/types.h"
 #include "sched/machine.h"
 #include "sched/task.h"
+#include "sched/wait.h"
 
 namespace uscx::sched {
 
 namespace ext {
 struct ExtRq;
 }
+struct DlRq;
 struct FairRq;
 struct RtRq;
 
@@ -27,22 +29,28 @@ struct Rq : abi::rq {
   ~Rq();
 
   CpuId id;
-  RankedLock lock;  // protects all of it; two are taken in the order of their CPUs
-  bool online = true;
+  RankedLock lock;            // protects all of it; two are taken in the order of their CPUs
+  bool online = true;         // cpu_online(): interrupts and per-CPU kernel threads are served
+  bool active = true;         // cpu_active(): tasks may be placed here
+  bool balance_push = false;  // going down: whoever else comes to run here is moved off
   bool need_resched = false;  // TIF_NEED_RESCHED of the current task
   bool resched_sent = false;  // an IPI is under way
   bool clock_valid = false;   // the clock was updated since the lock was taken
   bool tick_on = false;
-  bool in_entry = false;  // this CPU is in a kernel entry: others see it in an explored run only
-  u32 nr_rt = 0;          // tasks in `rt`, for who only wants to know whether there are any
-  u32 preempt_count = 0;  // of what runs here; schedule() waits for 0
+  bool in_entry = false;     // this CPU is in a kernel entry: others see it in an explored run only
+  u32 nr_rt = 0;             // tasks in `rt`, for who only wants to know whether there are any
+  u32 preempt_count = 0;     // of what runs here; schedule() waits for 0
+  u64 entry_charged_ns = 0;  // what the entry in progress, or the last one, has cost this CPU
+  bool nohz_full = false;    // its tick may stop while one task runs that needs none
   SchedClass* next_klass = nullptr;  // rq->next_class: the highest class known to be runnable here
 
   std::shared_ptr<FairRq> fair;  // shared only so that these types may stay incomplete here
   std::shared_ptr<RtRq> rt;
+  std::shared_ptr<DlRq> dl;
   std::shared_ptr<ext::ExtRq> ext;
   IntrusiveList<Task, &Task::wake_node> wake_list;  // wakeups queued to this CPU (ttwu wakelist)
   std::unique_ptr<IrqWork> wake_work;               // runs them
+  WaitQueue hotplug_wait;                           // who waits for the last task to leave
   HeldLocks irq_held;  // locks of this CPU's interrupt and schedule() paths
 
   abi::kernel_cpustat* cpustat = nullptr;  // per-CPU kernel_cpustat

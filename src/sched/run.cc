@@ -25,6 +25,17 @@ Step* Kernel::Private::run(CpuId cpu) {
     Task& p = *rq.current();
     if (p.is_idle()) return nullptr;
     k.trace_.task_executes(k.now(), cpu, p);
+    if (p.pending_signals != 0 && !p.kernel_stack && !p.deferred_valid) {
+      if (!deliver_signals(cpu, p)) {
+        irq_exit(cpu);
+        return nullptr;
+      }
+    }
+    if (p.interrupted_work.ns > 0) {
+      p.pending.work += p.interrupted_work;
+      p.interrupted_work = {};
+      p.step_valid = true;
+    }
     if (p.step_valid && p.pending.work.ns > 0) return &p.pending;
     p.step_valid = false;
     bool stays = true;
@@ -58,7 +69,7 @@ void Kernel::Private::take_step(Task& p) {
   }
   const Costs& costs = k.machine_.costs();
   u64 cost = p.is_kthread() ? 0 : costs.syscall_ns;
-  if (step.kind == Step::Kind::kExit) cost = costs.exit_ns;
+  if (step.kind == Step::Kind::kExit) cost = costs.exit_ns - costs.exit_ns / 4;
   p.deferred = std::move(step);
   p.deferred_valid = true;
   p.pending = Step::compute(Nanos{cost}, false);
@@ -71,6 +82,8 @@ bool Kernel::Private::run_deferred(CpuId cpu, Task& p) {
   p.deferred_valid = false;
   switch (step.kind) {
     case Step::Kind::kBlock:
+      // A signal that came before it slept: it does not. Linux: signal_pending_state().
+      if (p.pending_signals != 0 && (p.__state & TASK_INTERRUPTIBLE) != 0) p.__state = TASK_RUNNING;
       return !schedule(cpu, ScheduleMode::kNone);
     case Step::Kind::kYield: {
       Rq& rq = k.rq(cpu);
@@ -80,7 +93,20 @@ bool Kernel::Private::run_deferred(CpuId cpu, Task& p) {
       return !schedule(cpu, ScheduleMode::kNone);
     }
     case Step::Kind::kExit: {
-      do_exit(p);
+      if (p.exit_stage != ExitStage::kNotified) {
+        // Each part may be preempted at its end.
+        // Little is left to do once the parent has been told.
+        const bool alive = p.exit_stage == ExitStage::kAlive;
+        alive ? exit_begin(p) : exit_notify(p);
+        p.deferred = std::move(step);
+        p.deferred_valid = true;
+        const u64 exit_ns = k.machine_.costs().exit_ns;
+        p.pending = Step::compute(Nanos{alive ? exit_ns / 4 - exit_ns / 32 : exit_ns / 32}, false);
+        p.step_valid = p.pending.work.ns > 0;
+        return true;
+      }
+      // do_task_dead(): the last reference goes once it is off its CPU.
+      p.__state = TASK_DEAD;
       const bool switched = schedule(cpu, ScheduleMode::kNone);
       USCX_ASSERT(switched);
       return false;

@@ -12,15 +12,15 @@ class Kernel;
 struct Rq;
 struct Task;
 
-/// A scheduling class. The core asks them in order of rank: stop, rt, fair, ext, idle. Unless said
-/// otherwise every call has the runqueue's lock held. Linux: struct sched_class (of 7.3).
+/// A scheduling class. The core asks them in order of rank: stop, dl, rt, fair, ext, idle. Unless
+/// said otherwise every call has the runqueue's lock held. Linux: struct sched_class (of 7.3).
 class SchedClass {
  public:
   virtual ~SchedClass() = default;
   /// What p->sched_class of its tasks holds.
   abi::sched_class* address = nullptr;
   virtual std::string_view name() const = 0;  // "ext_sched_class"
-  /// Higher runs first: idle 0, ext 1, fair 2, rt 3, stop 4.
+  /// Higher runs first: idle 0, ext 1, fair 2, rt 3, dl 4, stop 5.
   virtual int rank() const = 0;
 
   virtual void enqueue_task(Rq& rq, Task& p, int flags) = 0;
@@ -37,6 +37,8 @@ class SchedClass {
   };
   /// The best task of this class, or none; does not change who runs. May drop and retake the lock.
   virtual Pick pick_task(Rq& rq, Task& prev) = 0;
+  /// The same for the class's deadline server, which runs it whatever waits above.
+  virtual Pick server_pick_task(Rq& rq, Task& prev) { return pick_task(rq, prev); }
   virtual void put_prev_task(Rq& rq, Task& p, Task* next) = 0;
   virtual void set_next_task(Rq& rq, Task& p, bool first) = 0;
   /// Which CPU `p` should wake on. pi_lock held, no rq lock.

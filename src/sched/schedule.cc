@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // schedule(): who runs next, and the switch to it.
+#include "sched/classes.h"
+#include "sched/deadline.h"
 #include "sched/private.h"
 
 namespace uscx::sched {
@@ -31,8 +33,8 @@ void sched_info_switch(Rq& rq, Task& prev, Task& next) {
 }  // namespace
 
 Task& Kernel::Private::pick_next_task(Rq& rq, Task& prev) {
-  SchedClass* const order[] = {k.stop_.get(), k.rt_.get(), k.fair_.get(), &k.ext_class(),
-                               k.idle_.get()};
+  SchedClass* const order[] = {k.stop_.get(), k.dl_.get(),    k.rt_.get(),
+                               k.fair_.get(), &k.ext_class(), k.idle_.get()};
 restart:
   for (SchedClass* klass : order) {
     // The switches are looked at each time: they may change while a class has dropped the lock.
@@ -78,7 +80,9 @@ bool Kernel::Private::schedule(CpuId cpu, ScheduleMode mode) {
   rq.next_klass = next->klass;
   rq.need_resched = false;
   if (next == &prev) {
+    if (rq.nohz_full) update_tick_dependency(rq);
     k.rq_unlock(rq);
+    if (rq.balance_push) balance_push(rq);
     if (k.explored()) k.ext_->schedule_done(rq);
     return false;
   }
@@ -87,6 +91,8 @@ bool Kernel::Private::schedule(CpuId cpu, ScheduleMode mode) {
   // Looked at with the lock: without it prev may run, and die, on another CPU.
   const bool dead = prev.__state == TASK_DEAD;
   k.rq_unlock(rq);
+  if (next->pending_signals != 0) interrupt_user_mode(rq);
+  if (rq.balance_push) balance_push(rq);
   if (dead) task_is_dead(prev);
   if (k.explored()) k.ext_->schedule_done(rq);
   return true;
@@ -112,14 +118,30 @@ void Kernel::Private::context_switch(Rq& rq, Task& prev, Task& next, u32 prev_st
 
   next.on_cpu = 1;
   prev.on_cpu = 0;
-  if (next.is_idle() && rq.tick_on) {
-    rq.tick_on = false;
-    k.machine_.tick_stop(rq.id);
-  } else if (!next.is_idle() && !rq.tick_on) {
-    rq.tick_on = true;
-    k.machine_.tick_start(rq.id);
-  }
+  set_tick(rq, !next.is_idle() && !(rq.nohz_full && can_stop_tick(rq)));
   k.machine_.switched(rq.id, prev, next);
+}
+
+void Kernel::Private::set_tick(Rq& rq, bool on) {
+  if (rq.tick_on == on) return;
+  rq.tick_on = on;
+  if (on) return k.machine_.tick_start(rq.id);
+  k.machine_.tick_stop(rq.id);
+  rcu_quiescent(rq.id);  // without a tick it is in user mode, or idle: no reader
+}
+
+/// Linux: sched_can_stop_tick().
+bool Kernel::Private::can_stop_tick(Rq& rq) {
+  if (!rq.dl->queue.empty()) return false;
+  if (rq.nr_rt > 1) return false;
+  if (rq.fair->nr_queued > 1) return false;
+  return !k.ext_->enabled() || k.ext_->can_stop_tick(rq);
+}
+
+/// The number of tasks changed, or what the running one needs. Linux:
+/// sched_update_tick_dependency().
+void Kernel::Private::update_tick_dependency(Rq& rq) {
+  if (rq.nohz_full && rq.online && !rq.current()->is_idle()) set_tick(rq, !can_stop_tick(rq));
 }
 
 void Kernel::Private::task_is_dead(Task& prev) {
@@ -154,17 +176,18 @@ void Kernel::irq_resched(CpuId cpu) {
   KernelInternals entry(*this, cpu);
   rq(cpu).resched_sent = false;
   private_->irq_exit(cpu);
+  private_->interrupt_user_mode(rq(cpu));
 }
 
 void Kernel::irq_tick(CpuId cpu) {
   KernelInternals entry(*this, cpu);
   Rq& r = rq(cpu);
-  private_->charge(machine_.costs().tick_ns);
   rq_lock(r);
   update_rq_clock(r);
   current().klass->task_tick(r, current(), false);
   ext_->tick(r);
   rq_unlock(r);
+  private_->charge(machine_.costs().tick_ns);  // the clock was read first
   private_->rcu_quiescent(cpu);
   if (!ext_->switched_all()) private_->periodic_balance(r);
   private_->irq_exit(cpu);

@@ -27,6 +27,9 @@ extern const bpf::ObjectType kCgroupObject;
 /// A struct cpumask (or bpf_cpumask's first member) that programs may read.
 extern const bpf::ObjectType kCpumaskObject;
 
+/// How far do_exit() is.
+enum class ExitStage : u8 { kAlive, kExiting, kNotified };
+
 /// A task: the struct that programs see (pid, comm, scx, cpus_ptr, ... are the real ones), and what
 /// the core keeps behind it. Lives in the address window. Linux: task_struct.
 struct Task : abi::task_struct {
@@ -52,8 +55,13 @@ struct Task : abi::task_struct {
   bool wakeup_migrated = false;  // p->sched_remote_wakeup
   bool fair_queued = false;      // in the fair tree: runnable and not current
   bool reset_on_fork = false;    // p->sched_reset_on_fork
-  u64 vruntime_ns = 0;           // fair
-  u64 fair_seq = 0;              // fair: order among equal vruntimes
+  ExitStage exit_stage = ExitStage::kAlive;
+  bool waited_for = false;   // its parent calls waitpid(): it stays a zombie until then
+  u32 pending_signals = 0;   // bit per number, of SIGKILL, SIGSTOP
+  Nanos interrupted_work{};  // what a signal cut off `pending`
+  WaitQueue wait_chldexit;   // where it waits for children to exit
+  u64 vruntime_ns = 0;       // fair
+  u64 fair_seq = 0;          // fair: order among equal vruntimes
 
   // --- what it does -------------------------------------------------------------------------
   std::unique_ptr<Behaviour> behaviour;

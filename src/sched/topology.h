@@ -16,6 +16,7 @@ struct CpuInfo {
   u32 thread = 0;       // 0 for the first hardware thread of its core
   u32 capacity = 1024;  // arch_scale_cpu_capacity(): 1024 is the fastest
   bool online = true;
+  bool nohz_full = false;  // no tick while it runs one task that needs none
 };
 
 /// Immutable after the machine is built. CPUs are numbered as x86 Linux does by default: first the

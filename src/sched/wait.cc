@@ -37,8 +37,22 @@ void WaitQueue::sleep(Kernel& kernel) {
   while (waiting.entry.link.linked()) kernel.block();
 }
 
+void SleepingLock::rcu_sync_enter(Kernel& kernel) {
+  ++sync_seq_;
+  if (!readers_are_slow_ && kernel.fiber() != nullptr) kernel.synchronize_rcu();
+  readers_are_slow_ = true;
+}
+
+/// Readers are fast again when a grace period has passed without another writer.
+void SleepingLock::rcu_sync_exit(Kernel& kernel) {
+  kernel.call_rcu([this, seq = sync_seq_] {
+    if (seq == sync_seq_) readers_are_slow_ = false;
+  });
+}
+
 void SleepingLock::lock(Kernel& kernel, std::source_location where) {
   rank_.check_order(kernel.held(), where);
+  if (kind_ == Kind::kPerCpu) rcu_sync_enter(kernel);
   kernel.sync_point(rank_.name());
   if (writer_ || readers_ > 0) {
     USCX_ASSERT(kernel.fiber() != nullptr);
@@ -56,6 +70,7 @@ void SleepingLock::lock(Kernel& kernel, std::source_location where) {
 void SleepingLock::unlock(Kernel& kernel) {
   rank_.unlock(kernel.held());
   writer_ = false;
+  if (kind_ == Kind::kPerCpu) rcu_sync_exit(kernel);
   waiters_.wake_all(kernel);
 }
 

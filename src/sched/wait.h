@@ -42,7 +42,11 @@ class WaitQueue {
 /// percpu_rw_semaphore: a waiting writer holds off new readers. On a fiber only.
 class SleepingLock {
  public:
-  SleepingLock(LockRank rank, const char* name) : rank_(rank, name) {}
+  /// A percpu_rw_semaphore's readers touch nothing shared, so a writer waits for a grace period
+  /// before it can count on them (Linux: rcu_sync_enter()).
+  enum class Kind : u8 { kPlain, kPerCpu };
+  SleepingLock(LockRank rank, const char* name, Kind kind = Kind::kPlain)
+      : rank_(rank, name), kind_(kind) {}
   void lock(Kernel& kernel, std::source_location where = std::source_location::current());
   void unlock(Kernel& kernel);
   void lock_shared(Kernel& kernel, std::source_location where = std::source_location::current());
@@ -51,8 +55,14 @@ class SleepingLock {
   u32 readers() const { return readers_; }
 
  private:
+  void rcu_sync_enter(Kernel& kernel);
+  void rcu_sync_exit(Kernel& kernel);
+
   RankedLock rank_;  // what HeldLocks see; held exclusively or shared as this is
+  Kind kind_;
   bool writer_ = false;
+  bool readers_are_slow_ = false;  // a grace period has passed since a writer came
+  u64 sync_seq_ = 0;               // which writer was last
   u32 readers_ = 0;
   u32 writers_waiting_ = 0;
   WaitQueue waiters_;

@@ -62,6 +62,8 @@ T& Actor::bound(const std::vector<Resource*>& names) const {
   return static_cast<T&>(*names[index]);
 }
 
+template Flag& Actor::bound<Flag>(const std::vector<Resource*>& names) const;  // for control.cc
+
 void Actor::bind() {
   for (const Phase& phase : thread_.phases) {
     auto& ops = bound_.emplace_back();
@@ -95,15 +97,11 @@ Actor::Bound Actor::bind(const Op& op, const Phase& phase) {
     case OpKind::kFutexWait:
     case OpKind::kFutexWake:
       return {bind_name<Semaphore>(op.ref, phase), {}};
-    case OpKind::kRun:
-    case OpKind::kRuntime:
-    case OpKind::kSleep:
-    case OpKind::kYield:
-    case OpKind::kFork:
-    case OpKind::kCgroupCreate:
-    case OpKind::kCgroupSet:
-    case OpKind::kCgroupRemove:
-    case OpKind::kCgroupMove:
+    case OpKind::kSpin:
+    case OpKind::kSet:
+    case OpKind::kAwait:
+      return {bind_name<Flag>(op.ref, phase), {}};
+    default:
       break;
   }
   return {};
@@ -193,6 +191,10 @@ void Actor::apply(const Attributes& a, Task& task) {
   if (cgroup) run_->attach_to_cgroup(task, substitute(*cgroup, who_, nullptr));
 }
 
+void Actor::killed(Kernel& /*kernel*/, Task& /*task*/) {
+  leave();
+}
+
 Step Actor::leave() {
   forget_wait();
   if (wake_.armed()) run_->machine().timer_cancel(wake_);
@@ -254,9 +256,9 @@ std::optional<Step> Actor::execute(const Op& op, const Bound& names) {
     case OpKind::kCgroupRemove:
     case OpKind::kCgroupMove:
       return done_after(cgroup(op));
+    default:
+      return control(op, names);
   }
-  USCX_ASSERT(!"an operation of no kind");
-  __builtin_unreachable();
 }
 
 Nanos Actor::draw(const Duration& d) {

@@ -20,6 +20,7 @@ class Actor final : public sched::Behaviour {
   Actor(std::shared_ptr<Run> run, const ThreadSpec& thread, const Identity& who);
   ~Actor() override;
   sched::Step next(sched::Kernel& kernel, sched::Task& task) override;
+  void killed(sched::Kernel& kernel, sched::Task& task) override;
 
   const Identity& identity() const { return who_; }
   sched::Task* task() const { return wake_.task; }
@@ -69,6 +70,15 @@ class Actor final : public sched::Behaviour {
   Step fork(const Op& op);
   Step cgroup(const Op& op);
 
+  // control.cc
+  /// The control events; nothing: it is over.
+  std::optional<Step> control(const Op& op, const Bound& names);
+  template <class Condition>
+  std::optional<Step> poll(Condition&& holds);
+  Step call(std::function<Result<void>(sched::Task& self)> what);
+  Step set_affinity(const Op& op);
+  Step set_scheduler(const Op& op);
+
   Step done_after(Step step) {
     over_ = true;
     return step;
@@ -96,6 +106,7 @@ class Actor final : public sched::Behaviour {
   bool unpaid_ = false;  // a system call's cost was charged and no time has passed since
   u32 stage_ = 0;        // how far the operation is; 0: not begun
   Nanos until_;          // of a sleep
+  u32 polls_ = 0;        // how often it has looked
   u64 left_ = 0;         // bytes still to read; the barrier's round
   std::size_t phase_ = 0;
   std::size_t op_ = 0;

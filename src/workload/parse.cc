@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <set>
 
 #include "sched/flags.h"
@@ -56,6 +57,20 @@ constexpr std::array kEvents = {
     EventName{"cgroup_set", OpKind::kCgroupSet},
     EventName{"cgroup_remove", OpKind::kCgroupRemove},
     EventName{"cgroup_move", OpKind::kCgroupMove},
+    EventName{"spin", OpKind::kSpin},
+    EventName{"set", OpKind::kSet},
+    EventName{"await", OpKind::kAwait},
+    EventName{"await_state", OpKind::kAwaitState},
+    EventName{"setaffinity", OpKind::kSetAffinity},
+    EventName{"setscheduler", OpKind::kSetScheduler},
+    EventName{"setpriority", OpKind::kSetPriority},
+    EventName{"kill", OpKind::kKill},
+    EventName{"waitpid", OpKind::kWaitPid},
+    EventName{"exec", OpKind::kExec},
+    EventName{"hotplug", OpKind::kHotplug},
+    EventName{"scheduler", OpKind::kScheduler},
+    EventName{"await_scheduler", OpKind::kAwaitScheduler},
+    EventName{"sysrq", OpKind::kSysRq},
 };
 
 /// Parts of rt-app's grammar that change what runs, and that nothing here models.
@@ -253,6 +268,11 @@ class WorkloadFile {
         t.delay = usec(m.value, "'delay'");
       } else if (m.key == "loop") {
         t.loop = loop(m.value);
+      } else if (m.key == "comm") {
+        t.comm = reference(m.value, "'comm'");
+        if (t.comm.size() > 15) reader_.fail(m.value.at, "'comm' has more than 15 characters");
+      } else if (m.key == "inherit") {
+        t.inherit = reader_.boolean(m.value, "'inherit'");
       } else if (m.key != "phases" && !attribute(m, t.attributes)) {
         if (phases != nullptr) {
           reader_.fail(m.at, unserved(m.key)
@@ -403,7 +423,19 @@ class WorkloadFile {
         timer(m.value, what, op);
         break;
       case OpKind::kYield:
+      case OpKind::kExec:
         reader_.string(m.value, what);
+        break;
+      case OpKind::kAwaitState:
+      case OpKind::kSetAffinity:
+      case OpKind::kSetScheduler:
+      case OpKind::kSetPriority:
+      case OpKind::kKill:
+      case OpKind::kHotplug:
+      case OpKind::kScheduler:
+      case OpKind::kAwaitScheduler:
+      case OpKind::kSysRq:
+        control(m.value, what, op);
         break;
       case OpKind::kWait:
         condition(m.value, what, op);
@@ -427,7 +459,8 @@ class WorkloadFile {
         break;
       default:
         op.ref = reference(m.value, what);
-        if (op.kind == OpKind::kFork) forked_.emplace_back(op.ref, m.value.at);
+        if (op.kind == OpKind::kFork || op.kind == OpKind::kWaitPid)
+          forked_.emplace_back(op.ref, m.value.at);
         break;
     }
   }
@@ -454,6 +487,112 @@ class WorkloadFile {
     std::string ref = reader_.string(value, what);
     if (ref.empty()) reader_.fail(value.at, fmt::format("{} needs a name", what));
     return ref;
+  }
+
+  /// What acts on another task, or on the machine.
+  void control(const Value& value, const std::string& what, Op& op) {
+    if (op.kind == OpKind::kScheduler) {
+      op.ref = reader_.string(value, what);
+      const bool sets = op.ref.starts_with("set ") && op.ref.find('=') != std::string::npos;
+      if (!sets && !op.ref.starts_with("call ") && !one_of(op.ref, {"attach", "detach"})) {
+        reader_.fail(value.at, fmt::format("{} must be attach, detach, set NAME=VALUE or call "
+                                           "PROGRAM[=NUMBER]",
+                                           what));
+      }
+      spec_.attaches = spec_.attaches || (op.ref == "attach" && !detached_);
+      detached_ = detached_ || op.ref == "detach";
+      return;
+    }
+    if (op.kind == OpKind::kSysRq) {
+      op.ref = one_word(value, what, {"S", "D"});
+      return;
+    }
+    if (op.kind == OpKind::kAwaitScheduler) {
+      op.ref = one_word(value, what, {"enabled", "disabled"});
+      return;
+    }
+    if (!reader_.expect(value, Kind::kObject, what)) return;
+    if (op.kind == OpKind::kHotplug) {
+      reader_.only(value, what, {"cpu", "online"});
+      op.number = static_cast<int>(required_integer(value, "cpu", what, 0, kMaxCpus - 1));
+      const Value* on = value.find("online");
+      if (on == nullptr) return reader_.fail(value.at, fmt::format("{} needs 'online'", what));
+      op.on = reader_.boolean(*on, "'online'");
+      return;
+    }
+    if (const Value* v = value.find("task")) {
+      op.ref = reader_.string(*v, "'task'");
+      if (!op.ref.empty()) forked_.emplace_back(op.ref, v->at);
+    }
+    task_control(value, what, op);
+  }
+
+  void task_control(const Value& value, const std::string& what, Op& op) {
+    switch (op.kind) {
+      case OpKind::kSetAffinity: {
+        reader_.only(value, what, {"task", "cpus"});
+        const Value* v = value.find("cpus");
+        if (v == nullptr) return reader_.fail(value.at, fmt::format("{} needs 'cpus'", what));
+        op.cpus = cpus(*v);
+        break;
+      }
+      case OpKind::kSetScheduler: {
+        reader_.only(value, what, {"task", "policy", "priority"});
+        const Value* v = value.find("policy");
+        if (v == nullptr) return reader_.fail(value.at, fmt::format("{} needs 'policy'", what));
+        op.number = policy(*v);
+        const bool rt = op.number == sched::SCHED_FIFO || op.number == sched::SCHED_RR;
+        if (rt) op.priority = kDefaultRtPriority;
+        if (const Value* p = value.find("priority")) {
+          op.priority =
+              static_cast<int>(reader_.integer(*p, "'priority'", rt ? 1 : 0, rt ? 99 : 0));
+        }
+        break;
+      }
+      case OpKind::kSetPriority:
+        reader_.only(value, what, {"task", "nice"});
+        op.priority = static_cast<int>(required_integer(value, "nice", what, -20, 19));
+        break;
+      case OpKind::kKill: {
+        reader_.only(value, what, {"task", "signal"});
+        const Value* v = value.find("signal");
+        if (v == nullptr) return reader_.fail(value.at, fmt::format("{} needs 'signal'", what));
+        const std::string name = one_word(*v, "'signal'", {"SIGKILL", "SIGSTOP", "SIGCONT"});
+        op.number = name == "SIGKILL" ? SIGKILL : name == "SIGSTOP" ? SIGSTOP : SIGCONT;
+        break;
+      }
+      default: {
+        reader_.only(value, what, {"task", "state"});
+        const Value* v = value.find("state");
+        if (v == nullptr) return reader_.fail(value.at, fmt::format("{} needs 'state'", what));
+        const std::string name = one_word(*v, "'state'", {"sleeping", "stopped", "running"});
+        op.number = static_cast<int>(name == "sleeping"  ? TaskState::kSleeping
+                                     : name == "stopped" ? TaskState::kStopped
+                                                         : TaskState::kRunning);
+        if (op.ref.empty()) reader_.fail(value.at, fmt::format("{} needs 'task'", what));
+      }
+    }
+  }
+
+  std::string one_word(const Value& value, const std::string& what,
+                       std::initializer_list<std::string_view> words) {
+    std::string text = reader_.string(value, what);
+    if (!one_of(text, words)) {
+      std::string list;
+      for (const std::string_view w : words) list += fmt::format(" {}", w);
+      reader_.fail(value.at, fmt::format("{} must be one of{}", what, list));
+    }
+    return text;
+  }
+
+  s64 required_integer(const Value& object, std::string_view key, const std::string& what, s64 min,
+                       s64 max) {
+    const Value* v = object.find(key);
+    if (v == nullptr) {
+      reader_.fail(object.at, fmt::format("{} needs '{}'", what, key));
+      return min;
+    }
+    return reader_.integer(*v, fmt::format("'{}'", key), min, max);
   }
 
   std::string member_reference(const Value& object, std::string_view key, const std::string& what) {
@@ -545,6 +684,7 @@ class WorkloadFile {
   WorkloadSpec spec_;
   Reader reader_;
   int default_policy_ = sched::SCHED_NORMAL;
+  bool detached_ = false;  // an event before this one detaches the scheduler
   std::vector<std::pair<std::string, Position>> forked_;
 };
 

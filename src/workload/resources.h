@@ -46,6 +46,11 @@ struct Barrier final : Resource {
   sched::WaitQueue waiters;
 };
 
+/// Set once; tasks spin or sleep until it is.
+struct Flag final : Resource {
+  bool set = false;
+};
+
 /// What rt-app's timer event refers to: when it goes off next.
 struct PeriodicTimer final : Resource {
   bool used = false;
@@ -70,7 +75,7 @@ class Resources {
     return std::get<Table<T>>(tables_);
   }
   std::tuple<Table<Pipe>, Table<Mutex>, Table<Condition>, Table<Semaphore>, Table<Barrier>,
-             Table<PeriodicTimer>>
+             Table<PeriodicTimer>, Table<Flag>>
       tables_;
 };
 

@@ -42,7 +42,11 @@ std::string substitute(const std::string& name, const Identity& who, const u64* 
 }
 
 Run::Run(std::shared_ptr<const WorkloadSpec> spec, sched::Kernel& kernel)
-    : spec_(std::move(spec)), kernel_(kernel), machine_(kernel.machine()) {}
+    : spec_(std::move(spec)),
+      kernel_(kernel),
+      machine_(kernel.machine()),
+      last_forked_(spec_->threads.size(), 0),
+      waited_for_(spec_->threads.size(), false) {}
 
 OrError<void> Run::plan() {
   const sched::Topology& topology = machine_.topology();
@@ -75,6 +79,13 @@ OrError<void> Run::plan() {
       for (u32 i = 0; i < *instances; ++i) planned_.push_back({index, g, i});
     }
   }
+  for (const ThreadSpec& t : spec_->threads) {
+    for (const Phase& phase : t.phases) {
+      for (const Op& op : phase.ops) {
+        if (op.kind == OpKind::kWaitPid) waited_for_[thread_index(op.ref)] = true;
+      }
+    }
+  }
   if (planned_.empty()) return error(fmt::format("{}: starts no task", spec_->name));
   count_barrier_users();
   plan_cgroups();
@@ -105,6 +116,10 @@ u32 Run::thread_index(const std::string& name) const {
   __builtin_unreachable();
 }
 
+sched::Task* Run::task_of(const std::string& name) const {
+  return kernel_.find_task(pid_of(name));
+}
+
 /// Depends on the run's seed and the task's number only, not on who ran before.
 Random Run::stream(u32 number) const {
   StreamHash hash;
@@ -119,7 +134,8 @@ sched::TaskSpec Run::describe(const ThreadSpec& thread, std::unique_ptr<Actor> a
   const bool realtime = *a.policy == sched::SCHED_FIFO || *a.policy == sched::SCHED_RR;
   sched::TaskSpec spec;
   const std::string suffix = fmt::format("-{}", number);
-  spec.comm = thread.name.substr(0, kCommMax - suffix.size()) + suffix;
+  spec.comm =
+      thread.comm.empty() ? thread.name.substr(0, kCommMax - suffix.size()) + suffix : thread.comm;
   spec.group_label = thread.name;
   spec.policy = *a.policy;
   spec.nice = realtime ? 0 : a.priority.value_or(0);
@@ -142,9 +158,17 @@ void Run::fork(sched::Task& parent, const Planned& what) {
     spec.cgroup = kernel_.cgroups().find(substitute(*thread.attributes.cgroup, who, nullptr));
     if (spec.cgroup == nullptr) ++troubles_.calls_failed;
   }
+  if (thread.inherit) {
+    spec.affinity = &parent.cpus_mask;
+    spec.policy = static_cast<int>(parent.policy);
+    spec.rt_priority = static_cast<int>(parent.rt_priority);
+    spec.nice = parent.static_prio - sched::DEFAULT_PRIO;
+  }
+  spec.waited_for = waited_for_[what.thread];
   ++running_;
-  if (kernel_.fork(parent, std::move(spec))) {
+  if (const auto child = kernel_.fork(parent, std::move(spec)); child) {
     ++started_;
+    last_forked_[what.thread] = (*child)->pid;
   } else {
     --running_;
     ++troubles_.forks_failed;

@@ -2,7 +2,9 @@
 // A workload that runs on a kernel: its tasks, what they share, and how they end.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "base/hash.h"
@@ -24,7 +26,8 @@ struct Identity {
 /// Counts of what did not go as the file says, for the report.
 struct Troubles {
   u64 forks_failed = 0;
-  u64 calls_failed = 0;  // sched_setaffinity(), sched_setscheduler(), writes to cgroups
+  u64 calls_failed = 0;  // sched_setaffinity(), sched_setscheduler(), writes to cgroups, ...
+  u64 waits_failed = 0;  // polled for longer than anything takes
 };
 
 /// Shared by the launcher, all tasks and the Workload. Tasks may outlive the Workload object.
@@ -66,6 +69,17 @@ class Run {
   void fork(sched::Task& parent, const Planned& what);
   /// The thread of that name, for the fork event.
   u32 thread_index(const std::string& name) const;
+  /// The last task forked of that thread, or null where it has exited.
+  sched::Task* task_of(const std::string& name) const;
+  /// Its number, which stays; 0: none was forked.
+  Pid pid_of(const std::string& name) const { return last_forked_[thread_index(name)]; }
+  /// "attach", "detach", "set NAME=VALUE": the user half of the scheduler under test does it on the
+  /// caller's fiber. Errors: what it says.
+  using SchedulerControl = std::function<OrError<void>(std::string_view action)>;
+  void set_scheduler_control(SchedulerControl control) { scheduler_control_ = std::move(control); }
+  OrError<void> control_scheduler(std::string_view action) {
+    return scheduler_control_ ? scheduler_control_(action) : error("no scheduler to control");
+  }
   Random stream(u32 number) const;
 
   void enter(Actor& actor);   // it has run for the first time
@@ -98,6 +112,9 @@ class Run {
   Resources resources_;
   std::vector<Planned> planned_;
   std::vector<CgroupSpec> planned_cgroups_;
+  std::vector<Pid> last_forked_;  // by index of the thread
+  std::vector<bool> waited_for_;  // likewise: somebody calls waitpid() for it
+  SchedulerControl scheduler_control_;
   std::vector<Actor*> actors_;  // by number; null where not running
   sched::Task* launcher_ = nullptr;
   u64 started_ = 0;

@@ -35,7 +35,25 @@ enum class OpKind : u8 {
   kCgroupSet,
   kCgroupRemove,
   kCgroupMove,
+  // What a task does to another, or to the machine: control.cc.
+  kSpin,        // uses the CPU until a flag is set
+  kSet,         // a flag
+  kAwait,       // sleeps until a flag is set, looking twice in a millisecond
+  kAwaitState,  // likewise, until a task is in a state
+  kSetAffinity,
+  kSetScheduler,
+  kSetPriority,
+  kKill,
+  kWaitPid,
+  kExec,
+  kHotplug,
+  kScheduler,       // attaches or detaches the scheduler under test
+  kAwaitScheduler,  // sleeps until sched_ext is in a state
+  kSysRq,           // S: the scheduler is ended; D: the debug dump
 };
+
+/// What the control events name.
+enum class TaskState : u8 { kSleeping, kStopped, kRunning };
 
 /// A duration: fixed, or uniform between both, drawn anew each time.
 struct Duration {
@@ -56,13 +74,17 @@ struct CgroupSettings {
 /// One event of a phase.
 struct Op {
   OpKind kind = OpKind::kRun;
-  Duration duration{};  // run, runtime, sleep, timer (its period)
-  std::string ref{};    // what it acts on; may hold %g, %i, %l
-  std::string mutex{};  // kWait
-  std::string task{};   // kCgroupMove: whom; empty: itself
+  Duration duration{};      // run, runtime, sleep, timer (its period)
+  std::string ref{};        // what it acts on; may hold %g, %i, %l
+  std::string mutex{};      // kWait
+  std::string task{};       // kCgroupMove: whom; empty: itself
   CgroupSettings cgroup{};
-  bool absolute = false;  // kTimer
-  u64 count = 0;          // pipe: bytes of a message; futex_wake: how many
+  bool absolute = false;    // kTimer
+  u64 count = 0;            // pipe: bytes of a message; futex_wake: how many
+  std::vector<u32> cpus{};  // kSetAffinity
+  int number = 0;    // kSetScheduler: policy; kKill: signal; kHotplug: CPU; kAwaitState: TaskState
+  int priority = 0;  // kSetScheduler: realtime priority; kSetPriority: nice
+  bool on = false;   // kHotplug: on line
   json::Position at{};
 };
 
@@ -86,6 +108,8 @@ struct ThreadSpec {
   std::string name{};
   std::string instances = "1";  // expressions over the machine: per group
   std::string groups = "1";
+  std::string comm{};    // exactly; empty: the name and a number
+  bool inherit = false;  // CPUs and policy are its parent's
   json::Position at{};
   json::Position instances_at;
   json::Position groups_at;
@@ -108,6 +132,7 @@ struct WorkloadSpec {
   std::optional<Nanos> duration;
   std::vector<CgroupSpec> cgroups{};
   std::vector<ThreadSpec> threads;
+  bool attaches = false;  // its tasks say when the scheduler is attached
 };
 
 /// Linux: PIPE_BUF, up to which a write is atomic; and the default capacity of a pipe.

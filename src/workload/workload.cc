@@ -72,6 +72,7 @@ OrError<void> Workload::start(sched::Kernel& kernel) {
   USCX_ASSERT(run_ == nullptr);
   auto run = std::make_shared<Run>(spec_, kernel);
   run->self = run;
+  run->set_scheduler_control(control_);
   if (auto planned = run->plan(); !planned) return planned;
   sched::TaskSpec launcher;
   launcher.comm = "workload";

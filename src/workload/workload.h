@@ -41,6 +41,10 @@ class Workload {
   const std::string& description() const { return spec_->description; }
   /// How long the file wants to run; none where it does not say.
   std::optional<Nanos> duration() const { return spec_->duration; }
+  /// Its tasks attach the scheduler themselves, when they want it.
+  bool attaches() const { return spec_->attaches; }
+  /// Who does what its tasks ask of the scheduler's user half. Before start().
+  void set_scheduler_control(Run::SchedulerControl control) { control_ = std::move(control); }
 
   /// Starts the task that forks all others, in virtual time. Before the simulation runs, or on a
   /// fiber where a scheduler is attached already (it may refuse the task). Once; the kernel's
@@ -62,6 +66,7 @@ class Workload {
 
   std::shared_ptr<const WorkloadSpec> spec_;
   std::shared_ptr<Run> run_;
+  Run::SchedulerControl control_;
 };
 
 }  // namespace uscx::workload

@@ -6,6 +6,12 @@ foreach(suite sched-ext-objects sched-ext-verdicts verifier)
       --uscx ${CMAKE_BINARY_DIR}/uscx --kernels ${USCX_KERNELS} --jobs 2)
 endforeach()
 
+# What tasks saw on the real kernel; both sides of it are outside of the repository.
+add_test(NAME conformance_opslog
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/run opslog
+    --uscx ${CMAKE_BINARY_DIR}/uscx --kernels ${USCX_KERNELS} --jobs 2)
+set_tests_properties(conformance_opslog PROPERTIES SKIP_REGULAR_EXPRESSION "did not run")
+
 # The public BPF ISA suite: data, read from a directory; where it is absent the test says so.
 set(USCX_ISA_SUITE ${CMAKE_SOURCE_DIR}/../shared/conformance/isa CACHE PATH
   "The cases of the BPF ISA conformance suite")

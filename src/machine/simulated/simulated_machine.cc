@@ -131,7 +131,9 @@ void SimulatedMachine::prefetch(Handle next) const {
 
 void SimulatedMachine::handle(Handle handle) {
   const Event event = kinds_[handle];
-  const CpuId cpu = event.cpu;
+  CpuId cpu = event.cpu;
+  // An offline CPU's timers and queued work are somebody else's now.
+  if (event.kind == Kind::kTimer || event.kind == Kind::kIrqWork) cpu = kernel_->interrupt_cpu(cpu);
   handling_ = cpu;
   switch (event.kind) {
     case Kind::kProgress:

@@ -41,6 +41,7 @@ class ExtClass final : public SchedClass {
   }
 
   Pick pick_task(Rq& rq, Task& prev) override { return ext::pick_task(rq, prev); }
+  Pick server_pick_task(Rq& rq, Task& prev) override { return ext::pick_task(rq, prev, true); }
   void put_prev_task(Rq& rq, Task& p, Task* next) override { ext::put_prev_task(rq, p, next); }
   void set_next_task(Rq& rq, Task& p, bool) override { ext::set_next_task(rq, p); }
 
@@ -59,7 +60,7 @@ class ExtClass final : public SchedClass {
   void rq_online(Rq& rq) override { rq.scx.flags |= abi::SCX_RQ_ONLINE; }
   void rq_offline(Rq& rq) override {
     rq.scx.flags &= ~static_cast<u32>(abi::SCX_RQ_ONLINE);
-    if (rq.online) return;
+    if (rq.active) return;  // rebuilt scheduling domains take a CPU that stays off and on again
     // Nothing may wait for this CPU only: whoever is with the scheduler goes through it again.
     auto& list = ext_rq(rq).runnable_list;
     for (Task *p = list.back(), *before; p != nullptr; p = before) {

@@ -52,6 +52,7 @@ void root_disable(Sched& sch) {
   set_enable_state(ext, abi::SCX_DISABLING);
 
   ext.enable_mutex.lock(kernel);
+  const bool was_switched_all = ext.switched_all;
   ext.switched_all = false;
   ext.switching_all = false;
   // Before the tasks, so that moves and forks do not see groups half-way.
@@ -68,6 +69,7 @@ void root_disable(Sched& sch) {
     sch.dump_disabled = true;
   }
   ext.fork_rwsem.unlock(kernel);
+  detach_servers(ext, was_switched_all);
   turn_off(sch);
   kernel.synchronize_rcu();
   ext.tids.clear();

@@ -278,6 +278,7 @@ void root_enable(Ext::Impl& ext, EnableCmd& cmd) {
   const int ret = Enabling(ext, *sch).run();
   if (ret == 0) {
     if (ext.switching_all) ext.switched_all = true;
+    attach_servers(ext);
     kernel.kernel_log(fmt::format("sched_ext: BPF scheduler \"{}\" enabled{}", sch->ops.name,
                                   ext.switched_all ? "" : " (partial)"));
     ++ext.enable_seq;

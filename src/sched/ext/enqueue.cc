@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // A task becomes runnable: it goes to the BPF scheduler, or round it, to a dispatch queue.
+#include "sched/deadline.h"
 #include "sched/ext/queue.h"
+#include "sched/private.h"
 
 namespace uscx::sched::ext {
 namespace {
@@ -118,7 +120,7 @@ bool rq_is_open(Rq& rq, u64 enq_flags) {
 }
 
 bool rq_online(const Rq& rq) {
-  return (rq.scx.flags & abi::SCX_RQ_ONLINE) && rq.online;
+  return (rq.scx.flags & abi::SCX_RQ_ONLINE) && rq.active;
 }
 
 bool task_leave_custody(Task& p) {
@@ -255,14 +257,15 @@ void enqueue_task(Rq& rq, Task& p, int core_enq_flags) {
   // What runs and is only being changed stays where it is.
   if ((enq_flags & ENQUEUE_RESTORE) && kernel.task_current(rq, p)) {
     sticky_cpu = rq.id;
-    enq_flags |= abi::SCX_ENQ_IGNORE_CAPS;
+    // Sub-schedulers' rights to a CPU are 7.3's.
+    if (slices_apply_late(sch)) enq_flags |= abi::SCX_ENQ_IGNORE_CAPS;
   }
 
   if (!(p.scx.flags & abi::SCX_TASK_QUEUED)) {
     set_task_runnable(rq, p);
     p.scx.flags |= abi::SCX_TASK_QUEUED;
-    ++rq.scx.nr_running;
     ++rq.nr_running;
+    if (++rq.scx.nr_running == 1) KernelInternals::of(kernel).dl_server_start(rq.dl->ext);
     if (sch.has_op(Op::kRunnable) && !p.on_rq_migrating()) {
       call_op_task(sch, Op::kRunnable, &rq, p, {enq_flags});
     }

@@ -60,9 +60,17 @@ class Ext {
   void cancel_fork(Task& p);
   void task_dead(Task& p);  // sched_ext_dead()
   void tick(Rq& rq);        // scx_tick(), from every tick
+  // CPU hotplug, on the CPU's own thread, with the hotplug lock held by whoever asked.
+  void rq_activate(Rq& rq);    // scx_rq_activate()
+  void rq_deactivate(Rq& rq);  // scx_rq_deactivate()
+  void cpus_write_lock();
+  void cpus_write_unlock();
   /// `idle` is what the CPU becomes. From the idle class's set_next and put_prev.
   /// scx_update_idle().
   void update_idle(Rq& rq, bool idle, bool do_notify);
+  /// One CPU of both masks, another one each time. The position is this CPU's, whoever asks.
+  /// nr_cpu_ids: none. Linux: cpumask_any_and_distribute().
+  u32 any_and_distribute(const abi::cpumask& a, const abi::cpumask& b);
   bool allow_ttwu_queue(const Task& p) const;
   /// schedule() is over on this CPU and its lock dropped. Explored runs only.
   void schedule_done(Rq& rq);

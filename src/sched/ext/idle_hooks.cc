@@ -38,6 +38,10 @@ s32 select_cpu_dfl(Sched& sch, Task& p, CpuId prev_cpu, u64 wake_flags, const ab
   return idle_of(sch).select_cpu(request, prev_cpu, wake_flags, allowed, flags);
 }
 
+u32 Ext::any_and_distribute(const abi::cpumask& a, const abi::cpumask& b) {
+  return impl_->idle->tracker.any_distribute(impl_->kernel.cpu(), a, &b);
+}
+
 namespace {
 
 /// 7.2 has no SCX_RQ_ROOT_IDLE_RENOTIFY: a scheduler that leaves bypass is not told about CPUs that

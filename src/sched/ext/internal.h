@@ -303,9 +303,10 @@ struct Ext::Impl {
   TaskIter* iters = nullptr;                         // iterations in progress over `tasks`
 
   SleepingLock enable_mutex{LockRank::kScxEnable, "scx_enable_mutex"};
-  SleepingLock cpus_lock{LockRank::kCpuHotplug, "cpu_hotplug_lock"};
-  SleepingLock fork_rwsem{LockRank::kScxFork, "scx_fork_rwsem"};
-  SleepingLock cgroup_ops_rwsem{LockRank::kScxCgroupOps, "scx_cgroup_ops_rwsem"};
+  SleepingLock cpus_lock{LockRank::kCpuHotplug, "cpu_hotplug_lock", SleepingLock::Kind::kPerCpu};
+  SleepingLock fork_rwsem{LockRank::kScxFork, "scx_fork_rwsem", SleepingLock::Kind::kPerCpu};
+  SleepingLock cgroup_ops_rwsem{LockRank::kScxCgroupOps, "scx_cgroup_ops_rwsem",
+                                SleepingLock::Kind::kPerCpu};
   RankedLock tasks_lock{LockRank::kScxTasks, "scx_tasks_lock"};
   RankedLock bypass_lock{LockRank::kScxBypass, "scx_bypass_lock"};
   RankedLock sched_lock{LockRank::kScxSched, "scx_sched_lock"};

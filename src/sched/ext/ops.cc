@@ -75,6 +75,23 @@ std::string read_string(std::span<const std::byte> data, u32 offset, u32 size) {
   return {s, strnlen(s, size)};
 }
 
+/// A program that does not sleep keeps the task whose CPU it borrows there. Who asks whether that
+/// task may migrate sees it. Linux: rcu_read_lock_dont_migrate() of the trampoline.
+class MigrateDisabled {
+ public:
+  MigrateDisabled(Kernel& kernel, bool wanted) : current_(wanted ? &kernel.current() : nullptr) {
+    if (current_) ++current_->migration_disabled;
+  }
+  ~MigrateDisabled() {
+    if (current_) --current_->migration_disabled;
+  }
+  MigrateDisabled(const MigrateDisabled&) = delete;
+  MigrateDisabled& operator=(const MigrateDisabled&) = delete;
+
+ private:
+  Task* current_;
+};
+
 u64 run(Sched& sch, Op op, const Task* subject, std::span<const u64> args) {
   Kernel& kernel = sch.kernel;
   const bpf::Program* prog = sch.ops.program(op);
@@ -84,7 +101,11 @@ u64 run(Sched& sch, Op op, const Task* subject, std::span<const u64> args) {
   ++sch.ext.nr_callbacks;
   kernel.sync_point("callback");
   const u64 insns_before = prog->insns_executed;
-  const u64 result = kernel.bpf().run(*prog, args);
+  u64 result = 0;
+  {
+    MigrateDisabled pinned(kernel, !prog->sleepable);
+    result = kernel.bpf().run(*prog, args);
+  }
   if (kernel.trace().scx_callback_cost.enabled()) {
     const u64 insns = prog->insns_executed - insns_before;
     kernel.trace().scx_callback_cost(kernel.now(), kernel.cpu(), op_name(op),

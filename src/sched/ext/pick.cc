@@ -97,6 +97,7 @@ Verdict dispatch_one(Sched& root, Rq& rq, Task& prev) {
 
 abi::scx_cpu_preempt_reason preempt_reason(Kernel& kernel, const SchedClass& klass) {
   if (&klass == &kernel.stop_class()) return abi::SCX_CPU_PREEMPT_STOP;
+  if (&klass == &kernel.dl_class()) return abi::SCX_CPU_PREEMPT_DL;
   if (&klass == &kernel.rt_class()) return abi::SCX_CPU_PREEMPT_RT;
   return abi::SCX_CPU_PREEMPT_UNKNOWN;
 }
@@ -159,7 +160,7 @@ void spin_for_kicked(Rq& rq) {
   }
 }
 
-SchedClass::Pick pick_task(Rq& rq, Task& prev) {
+SchedClass::Pick pick_task(Rq& rq, Task& prev, bool force) {
   ExtRq& ext = ext_rq(rq);
   Kernel& kernel = ext.kernel;
   Sched* root = ext.ext.root;
@@ -172,7 +173,7 @@ SchedClass::Pick pick_task(Rq& rq, Task& prev) {
   run_deferred_after_dispatch(rq);
   wait_for_kicked(rq);
   // The lock was dropped: what came of a higher class meanwhile goes first.
-  if (rq.next_klass->rank() > klass.rank()) return {.task = nullptr, .retry = true};
+  if (!force && rq.next_klass->rank() > klass.rank()) return {.task = nullptr, .retry = true};
 
   Task* p = nullptr;
   if (verdict == abi::SCX_DSP_PREV) {

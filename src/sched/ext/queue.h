@@ -59,7 +59,12 @@ void dispatch_to_local_dsq(Sched& sch, Rq& rq, Dsq& dst, Task& p, u64 slice, u64
 bool vet_enq_flags(Sched& sch, u64 dsq_id, u64& enq_flags);
 
 // pick.cc
-SchedClass::Pick pick_task(Rq& rq, Task& prev);
+/// `force`: for the deadline server, whatever waits above. May drop and retake the lock.
+SchedClass::Pick pick_task(Rq& rq, Task& prev, bool force = false);
+/// Gives the deadline servers' bandwidth to ext (and takes it from fair where all tasks are ext's),
+/// or gives it back. Any context without locks.
+void attach_servers(Ext::Impl& ext);
+void detach_servers(Ext::Impl& ext, bool was_switched_all);
 void set_next_task(Rq& rq, Task& p);
 void put_prev_task(Rq& rq, Task& p, Task* next);
 

@@ -106,7 +106,8 @@ def command_of(context, version, case):
     if workload.endswith(".json"):
         workload = context.directory / "workloads" / workload
     command = [context.uscx, "run", context.kernels / version / f"{case['of']}.bpf.o",
-               "--kernel", case.get("profile", version), "--machine", case["machine"],
+               "--kernel", case.get("profile", version),
+               "--machine", case["machine"].replace("{here}", str(context.directory / "workloads")),
                "--workload", workload, "--duration", case["duration"], "-q", *case["args"]]
     if "log" in case:
         command.append("--dmesg")

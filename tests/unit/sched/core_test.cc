@@ -37,7 +37,7 @@ TEST_F(CoreTest, ATaskRunsAndExits) {
   EXPECT_EQ(exited, 1U);
   EXPECT_TRUE(k().tasks().empty());
   EXPECT_EQ(k().find_task(1), nullptr);
-  run_for(Nanos::from_ms(10));
+  run_for(Nanos::from_ms(20));  // a grace period
   EXPECT_EQ(freed, 1U);
   EXPECT_FALSE(k().is_task(address));
   EXPECT_EQ(order, (std::vector<std::string>{"swapper/0>worker", "worker>swapper/0 blocked"}));

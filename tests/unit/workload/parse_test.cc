@@ -125,6 +125,36 @@ TEST(Parse, ErrorsHaveLineAndColumn) {
   for (const auto& [text, message] : cases) EXPECT_EQ(refusal(text), message) << text;
 }
 
+TEST(Parse, EventsThatActOnOthers) {
+  const auto spec = spec_of(R"({"tasks": {
+    "main": {"comm": "t_main", "loop": 1, "scheduler0": "attach", "fork1": "other",
+             "setaffinity2": {"task": "other", "cpus": [1, 2]},
+             "setscheduler3": {"task": "other", "policy": "SCHED_FIFO"},
+             "kill4": {"task": "other", "signal": "SIGSTOP"}, "hotplug5": {"cpu": 3, "online": false},
+             "await_state6": {"task": "other", "state": "stopped"}, "waitpid7": "other"},
+    "other": {"instance": 0, "inherit": true, "spin": "flag"}
+  }})");
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_TRUE(spec->attaches);
+  EXPECT_EQ(spec->threads[0].comm, "t_main");
+  EXPECT_TRUE(spec->threads[1].inherit);
+  const auto& ops = spec->threads[0].phases[0].ops;
+  ASSERT_EQ(ops.size(), 8U);
+  EXPECT_EQ(ops[2].cpus, (std::vector<u32>{1, 2}));
+  EXPECT_EQ(ops[3].number, sched::SCHED_FIFO);
+  EXPECT_EQ(ops[3].priority, 10);
+  EXPECT_EQ(ops[5].number, 3);
+  EXPECT_FALSE(ops[5].on);
+  const std::string where = "w.json:1:";
+  EXPECT_EQ(refusal(task(R"("kill": {"task": "a", "signal": "SIGHUP"})")).substr(0, where.size()),
+            where);
+  EXPECT_NE(refusal(task(R"("kill": {"task": "b", "signal": "SIGKILL"})")).find("'b'"),
+            std::string::npos);
+  EXPECT_NE(refusal(task(R"("hotplug": {"cpu": 1})")).find("needs 'online'"), std::string::npos);
+  EXPECT_NE(refusal(task(R"("scheduler": "reload")")).find("attach, detach"), std::string::npos);
+  EXPECT_NE(refusal(task(R"("sysrq": "X")")).find("one of S D"), std::string::npos);
+}
+
 TEST(Parse, NamesAndPathsThatAreNone) {
   EXPECT_EQ(
       Workload::load("nothing").error().message,
