@@ -188,7 +188,7 @@ class ExploreTest : public ExtTest {
   }
 
   static constexpr u64 kDsq = 7;
-  static constexpr u32 kTimeoutMs = 200;
+  static constexpr u32 kTimeoutMs = 400;
 
   Table new_table(const std::string& name) {
     Table table = make_table(name);
