@@ -12,7 +12,7 @@ constexpr Advice kAdvice[] = {
      "A number is used as a pointer: the verifier does not know that the register holds one.",
      "Keep the pointer itself instead of rebuilding it from an integer. For an arena pointer that "
      "is an addr_space_cast which the compiler dropped: compile with clang 22 or newer."},
-    {"invalid mem access '*_or_null'",
+    {"invalid mem access '*_or_null",
      "The pointer may be NULL here, and it is used without a check.",
      "Compare it with NULL, and leave on that path, before using it."},
     {"Possibly NULL pointer passed",
@@ -121,8 +121,6 @@ constexpr Advice kAdvice[] = {
      "Let the compiler target -mcpu=v3 or newer and load with privileges."},
     {"combined stack size", "The stacks of a chain of calls are more than 512 bytes together.",
      "Move big variables into a map or task storage, or pass pointers instead of copies."},
-    {"stack depth", "A function's stack is more than 512 bytes.",
-     "Move big variables into a map or task storage."},
     {"the call stack of * frames is too deep", "Functions are nested more than 8 deep.",
      "Inline some of them."},
     {"unreachable insn", "Code is never reached, which unprivileged programs may not have.",

@@ -46,3 +46,10 @@ uscx_loader_program(verifier_speed bench/verifier_speed.cc)
 # Links the parts of a scheduler for tools/scx-crates.sh.
 add_executable(bpf_link ${CMAKE_SOURCE_DIR}/tests/support/bpf_link.c)
 target_link_libraries(bpf_link PRIVATE uscx_libbpf)
+
+# A slice of the generated programs in every test, all that the real kernel was asked about in soak.
+set(random_compare conformance_random compare ${CMAKE_CURRENT_LIST_DIR}/verifier/random/linux-7.3.txt
+  --vmlinux ${USCX_KERNELS}/7.3/bpf/vmlinux.btf --floor 97 --jobs 2)
+add_test(NAME conformance_random COMMAND ${random_compare} --count 2000)
+add_test(NAME soak_conformance_random COMMAND ${random_compare} --count 20000)
+set_tests_properties(soak_conformance_random PROPERTIES LABELS soak TIMEOUT 7200)

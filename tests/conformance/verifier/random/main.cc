@@ -202,7 +202,8 @@ int compare(Options options) {
   const double percent =
       asked ? 100.0 * static_cast<double>(agreed) / static_cast<double>(asked) : 0;
   fmt::print(
-      "{} programs: {} verdicts agree ({:.2f} %), {} with the same reason; {} accepted that "
+      "{} programs: {} verdicts agree ({:.2f} %), {} in errno, and in reason where recorded; {} "
+      "accepted that "
       "Linux refuses for memory safety; {} chunks lost\n",
       asked, agreed, percent, same_reason, unsafe, lost);
   return percent >= options.floor && unsafe <= options.unsafe && lost == 0 && asked ? 0 : 1;
