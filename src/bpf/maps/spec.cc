@@ -167,13 +167,6 @@ int check_sock_map(const MapSpec& s) {
   return hash && s.key_size > kMaxStack ? E2BIG : 0;
 }
 
-int check_arena(const MapSpec& s) {
-  constexpr u64 kMaxPages = 1u << 20;  // 4 GB
-  if (s.key_size || s.value_size || !s.max_entries || !(s.flags & kMmapable)) return EINVAL;
-  if (s.extra % kPageSize) return EINVAL;
-  return s.max_entries > kMaxPages ? E2BIG : 0;
-}
-
 int check_insn_array(const MapSpec& s) {
   return s.max_entries && s.key_size == 4 && s.value_size == 16 && !s.flags ? 0 : EINVAL;
 }
@@ -231,8 +224,6 @@ int check_map_spec(const MapSpec& spec, bool has_numa_node) {
     case kMapSockmap:
     case kMapSockhash:
       return check_sock_map(spec);
-    case kMapArena:
-      return check_arena(spec);
     case kMapInsnArray:
       return check_insn_array(spec);
     case kMapArena:
