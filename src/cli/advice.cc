@@ -121,7 +121,7 @@ constexpr Advice kAdvice[] = {
      "Let the compiler target -mcpu=v3 or newer and load with privileges."},
     {"combined stack size", "The stacks of a chain of calls are more than 512 bytes together.",
      "Move big variables into a map or task storage, or pass pointers instead of copies."},
-    {"the call stack of * frames is too deep", "Functions are nested more than 8 deep.",
+    {"the call stack of * frames is too deep", "Functions are nested more than 16 deep.",
      "Inline some of them."},
     {"unreachable insn", "Code is never reached, which unprivileged programs may not have.",
      "Remove it."},

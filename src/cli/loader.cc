@@ -77,6 +77,8 @@ std::string telling_line(std::string_view log) {
       in_verifier_log = false;
     else if (in_verifier_log && line.starts_with("Verification failed: "))
       in_diagnosis = true;  // what comes after the line that tells why
+    else if (in_verifier_log && (line.starts_with("cur state:") || line.starts_with("old state:")))
+      continue;  // what "infinite loop detected" found the same
     else if (in_verifier_log && !in_diagnosis && !line.empty() && !line.starts_with("processed "))
       verdict = line;
     else if (!in_verifier_log && first_warning.empty() && line.starts_with("libbpf: ") &&

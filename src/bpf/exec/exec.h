@@ -25,7 +25,7 @@ inline constexpr u64 kMaxRunInsns = 64'000'000;
 inline constexpr u64 kMaxMayGoto = 8 * 1024 * 1024;
 /// Bytes of stack per frame, and frames per run. Linux: MAX_BPF_STACK, MAX_CALL_FRAMES.
 inline constexpr u32 kStackSize = 512;
-inline constexpr u32 kMaxFrames = 8;
+inline constexpr u32 kMaxFrames = 16;
 /// Most u64 words of arguments that run() copies into a context. Linux: MAX_BPF_FUNC_ARGS.
 inline constexpr u32 kMaxContextWords = 16;
 

@@ -67,7 +67,7 @@ struct ExecRun : RunState, CallbackTarget {
   u64 abandon(u32 insn, std::string_view why);
   u64 abandon_store(u32 insn, u64 addr, u32 bytes);
   u64 abandon_long(u32 insn) { return abandon(insn, "the program ran too long"); }
-  u64 abandon_deep(u32 insn) { return abandon(insn, "more than 8 nested calls"); }
+  u64 abandon_deep(u32 insn) { return abandon(insn, "more than 16 nested calls"); }
   u64 abandon_trap(u32 insn) { return abandon(insn, "not reachable, or not an instruction"); }
 
   /// Counts an access at `linear` that loads 0, or stores nothing. Safe in a signal handler.

@@ -22,6 +22,9 @@ struct {
   __type(value, u64);
 } moving SEC(".maps");
 
+/* Groups that are still there exit: the scheduler is being disabled. Tasks run on in bypass mode. */
+static bool disabling;
+
 u64 nr_init, nr_exit, nr_prep, nr_move, nr_cancel, nr_weight, nr_bandwidth, nr_idle, nr_wrong;
 
 UEI_DEFINE(uei);
@@ -48,7 +51,12 @@ s32 BPF_STRUCT_OPS_SLEEPABLE(calls_cgroup_init, struct cgroup *cgrp,
 
 void BPF_STRUCT_OPS_SLEEPABLE(calls_cgroup_exit, struct cgroup *cgrp) {
   u64 id = id_of(cgrp);
+  struct cgroup *there = bpf_cgroup_from_id(id);
 
+  if (there) {
+    disabling = true;
+    bpf_cgroup_release(there);
+  }
   nr_exit++;
   if (bpf_map_delete_elem(&weights, &id)) nr_wrong++;
 }
@@ -108,7 +116,7 @@ void BPF_STRUCT_OPS(calls_cgroup_set_idle, struct cgroup *cgrp, bool idle) {
 void BPF_STRUCT_OPS(calls_runnable, struct task_struct *p, u64 enq_flags) {
   struct cgroup *cgrp = scx_bpf_task_cgroup(p), *same, *root;
 
-  known(cgrp);
+  if (!disabling) known(cgrp);
   root = bpf_cgroup_ancestor(cgrp, 0);
   if (!root) {
     nr_wrong++;

@@ -192,9 +192,9 @@ TEST_P(Engines, LocalCallsHaveFramesOfTheirOwn) {
             9u + 7u + 60u);
 }
 
-TEST_P(Engines, EightFramesAndNoMore) {
+TEST_P(Engines, SixteenFramesAndNoMore) {
   const char* recursion = R"(
-      mov %r1, 7
+      mov %r1, 15
       call local down
       exit
     down:
@@ -208,10 +208,10 @@ TEST_P(Engines, EightFramesAndNoMore) {
     std::string source = recursion;
     return source.replace(source.find("LAST"), 4, last);
   };
-  run(with("1"));  // main and 7 below it
+  run(with("1"));  // main and 15 below it
   EXPECT_TRUE(host.faults.empty());
   run(with("0"));
-  EXPECT_THAT(only_fault(), HasSubstr("more than 8 nested calls"));
+  EXPECT_THAT(only_fault(), HasSubstr("more than 16 nested calls"));
 }
 
 TEST_P(Engines, CallbacksRunInTheSameRun) {
