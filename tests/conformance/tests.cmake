@@ -30,7 +30,7 @@ function(uscx_loader_program name)
   target_link_libraries(${name} PRIVATE uscx_machine uscx_libbpf)
   target_link_options(${name} PRIVATE
     LINKER:--wrap=open,--wrap=open64,--wrap=faccessat,--wrap=fopen,--wrap=fopen64,--wrap=uname
-    LINKER:--wrap=gzopen,--wrap=gzopen64)
+    LINKER:--wrap=gzopen,--wrap=gzopen64,--wrap=mmap,--wrap=mmap64)
 endfunction()
 
 # The kernel's BPF selftests, program by program; generated programs, against a real kernel's

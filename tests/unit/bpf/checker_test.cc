@@ -213,11 +213,11 @@ TEST_F(Checker, CallGraph) {
           "recursive call from again() to again()");
   functions.clear();
   std::string chain = "call local f0\nexit\n";
-  for (int i = 0; i < 8; i++) {
+  for (int i = 0; i < 16; i++) {
     chain += fmt::format("f{}:\n", i);
-    chain += i < 7 ? fmt::format("call local f{}\nexit\n", i + 1) : "mov %r0, 0\nexit\n";
+    chain += i < 15 ? fmt::format("call local f{}\nexit\n", i + 1) : "mov %r0, 0\nexit\n";
   }
-  refuses(chain, E2BIG, "the call stack of 8 frames is too deep !");
+  refuses(chain, E2BIG, "the call stack of 16 frames is too deep !");
 }
 
 TEST_F(Checker, ArgumentsAndResultsOfFunctions) {

@@ -124,7 +124,7 @@ class Runner final : public Machine {
     } else {
       void* context = bpf.window().allocate(kContext, bpf::kProgramMemory);
       impl.in_run([&] {
-        return impl.interpreter->run_with_context(**object, reinterpret_cast<u64>(context));
+        return impl.engine->run_with_context(**object, reinterpret_cast<u64>(context));
       });
       bpf.window().free(context);
     }
