@@ -67,7 +67,7 @@ TEST(RangeTree, NeighboursBecomeOne) {
 }
 
 // Linux: arena_map_alloc.
-TEST(Arena, SpecIsChecked) {
+TEST(ArenaSpec, IsChecked) {
   EXPECT_EQ(check_arena_spec(arena_spec(1)), 0);
   EXPECT_EQ(check_arena_spec(arena_spec(0)), EINVAL);
   EXPECT_EQ(check_arena_spec(arena_spec(1 << 20, 0)), 0);

@@ -53,7 +53,7 @@ TEST_F(Variables, WhatOpsRefuse) {
   EXPECT_EQ(set("fifo_op.flags=1"),
             "--set fifo_op: the scheduler has no such variable; did you mean fifo_ops?");
   EXPECT_EQ(set("fifo_ops.flag=1"), "--set fifo_ops.flag: no member 'flag'; did you mean flags?");
-  EXPECT_NE(set("fifo_ops.enqueue=1").find("not a number"), std::string::npos);
+  EXPECT_NE(set("fifo_ops.enqueue=1").find("neither NULL nor a program"), std::string::npos);
   EXPECT_NE(set("fifo_ops.timeout_ms=99999999999").find("does not fit"), std::string::npos);
   EXPECT_NE(set("fifo_ops.flags=1|NO_SUCH_FLAG").find("neither"), std::string::npos);
 }

@@ -45,7 +45,13 @@ inline std::vector<bpf::Insn> returning(s32 value, s32 loops = 1) {
 
 class ExtTest : public CoreTest {
  protected:
-  bpf::StructOpsType& ops_type() { return *k().bpf().struct_ops_types().front(); }
+  bpf::StructOpsType& ops_type() {
+    for (const auto& type : k().bpf().struct_ops_types()) {
+      if (type->name() == "sched_ext_ops") return *type;
+    }
+    USCX_ASSERT(!"sched_ext_ops is registered");
+    __builtin_unreachable();
+  }
   ext::Ext::Impl& ext() { return k().ext().impl(); }
 
   /// A table with a name and nothing else.

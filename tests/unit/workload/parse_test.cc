@@ -104,7 +104,7 @@ TEST(Parse, ErrorsHaveLineAndColumn) {
       {task(""), "w.json:1:12: task 'a' loops forever and does nothing"},
       {task("\"phases\": {\"p\": {\"loop\": -1}}, \"loop\": 1"),
        "w.json:1:12: phase 'p' loops forever and does nothing"},
-      {task("\"fork\": \"b\""), "w.json:1:26: no task 'b' to fork"},
+      {task("\"fork\": \"b\""), "w.json:1:26: there is no task 'b'"},
       {task("\"timer\": {\"ref\": \"x\"}"), "w.json:1:27: 'timer' needs 'period'"},
       {task("\"timer\": {\"ref\": \"x\", \"period\": 1, \"mode\": \"abs\"}"),
        "w.json:1:61: 'mode' must be \"relative\" or \"absolute\""},
