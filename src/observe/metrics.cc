@@ -54,10 +54,19 @@ Metrics::Metrics(sched::Tracepoints& trace, u32 nr_cpus)
 
 void Metrics::begin(Nanos now) {
   account_waste(now.ns);
-  for (Cpu& cpu : cpus_) cpu.busy_ns = cpu.tasks_run = 0;
   for (Group& group : groups_) group = {};
   for (auto& [path, self_ns] : cgroup_self_ns_) self_ns = 0;
-  for (TaskState& task : tasks_) task.ran = false;
+  // What is on a CPU now has been seen to run there, should it never leave it.
+  for (Cpu& cpu : cpus_) {
+    cpu.busy_ns = 0;
+    cpu.tasks_run = cpu.group == kIdle ? 0 : 1;
+  }
+  for (TaskState& task : tasks_) {
+    task.ran = task.state == State::kRunning;
+    if (!task.ran) continue;
+    ++groups_[task.group].tasks;
+    groups_[task.group].seen = true;
+  }
   wakeup_latency_ = {};
   idle_while_waiting_ns_ = 0;
   switches_ = wakeups_ = migrations_ = forks_ = exits_ = callbacks_ = 0;
