@@ -163,10 +163,19 @@ void Session::loader_main() {
   loader_.close();
   kernel_.bpf().reap_closed_fds();
   workload_.stop();
+  // A task that is in libbpf returns from there: its stack must not end in the middle of it.
+  while (controlling_ != 0) kernel_.sleep_ns(Nanos::from_ms(1));
   done_ = true;
 }
 
 OrError<void> Session::control_scheduler(std::string_view action) {
+  ++controlling_;
+  auto done = control(action);
+  --controlling_;
+  return done;
+}
+
+OrError<void> Session::control(std::string_view action) {
   if (action == "attach") {
     if (const auto up = loader_.attach(); !up) return error(up.error().message);
     return {};

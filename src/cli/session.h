@@ -64,6 +64,7 @@ class Session {
   void read_variables();
   /// What a task of the workload asks of the user half, on its fiber.
   OrError<void> control_scheduler(std::string_view action);
+  OrError<void> control(std::string_view action);
   void note_exit(s32 kind);
   observe::RunReport report();
   void add_exit(observe::RunReport& report);
@@ -94,6 +95,7 @@ class Session {
   EndOfMeasurement end_{*this};
   u64 wall_ns_ = 0;
   bool measuring_ = false;
+  u32 controlling_ = 0;  // tasks that attach, detach ... the scheduler now
   bool done_ = false;
 };
 

@@ -188,7 +188,8 @@ def cases(context):
         if key not in named:
             found.append(only_skipped(context, *key, excuse))
     for version in versions:
-        for path in sorted((context.kernels / version).glob("**/*.bpf.o")):
+        directory = context.kernels / version
+        for path in sorted([*directory.glob("*.bpf.o"), *directory.glob("selftests/*.bpf.o")]):
             name = str(path.relative_to(context.kernels / version))[:-len(".bpf.o")]
             if (version, name) not in objects:
                 found.append(without_case(context, version, name))
