@@ -41,6 +41,9 @@ std::string status_line(const RunReport& report) {
     case Outcome::kCompleted:
       return {};
     case Outcome::kUnregistered:
+      if (report.exit && report.exit->msg.empty()) {  // nobody's words: SysRq-S
+        return fmt::format("uscx: scheduler \"{}\" {}", report.scheduler, report.exit->reason);
+      }
       return fmt::format("uscx: scheduler \"{}\" unregistered itself: {}", report.scheduler,
                          report.exit ? report.exit->msg : "");
     case Outcome::kRefused:

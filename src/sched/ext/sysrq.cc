@@ -9,11 +9,13 @@
 namespace uscx::sched::ext {
 
 void sysrq_reset(Kernel& kernel) {
+  kernel.kernel_log("sysrq: Disable sched_ext and revert all tasks to CFS");
   if (Sched* sch = impl_of(kernel).root) return disable(*sch, abi::SCX_EXIT_SYSRQ);
   kernel.kernel_log("sched_ext: BPF schedulers not loaded");
 }
 
 void sysrq_dump(Kernel& kernel) {
+  kernel.kernel_log("sysrq: Trigger sched_ext debug dump");
   Sched* sch = impl_of(kernel).root;
   if (sch == nullptr) return;
   constexpr std::string_view kReason = "SysRq-D";

@@ -7,6 +7,7 @@ char _license[] SEC("license") = "GPL";
 #define DSQ_GLOBAL 0x8000000000000001ULL
 
 const volatile u32 lines = 1;
+const volatile u32 limit = 20; /* after so many insertions; 0: never */
 u32 nr_enqueued;
 
 UEI_DEFINE(uei);
@@ -20,7 +21,7 @@ UEI_DEFINE(uei);
   })
 
 void BPF_STRUCT_OPS(dumps_enqueue, struct task_struct *p, u64 enq_flags) {
-  if (++nr_enqueued == 20) scx_bpf_error("on purpose");
+  if (++nr_enqueued == limit) scx_bpf_error("on purpose");
   scx_bpf_dsq_insert(p, DSQ_GLOBAL, 20000000, enq_flags);
 }
 
