@@ -44,9 +44,15 @@ class StressTest : public ExploreTest {
           if (msg != kWanted) unwanted_ = std::string(reason) + ": " + std::string(msg);
         });
     for (int i = 0; i < 64; ++i) add_task(nullptr);
-    spawn("loader", scripted([this](Kernel&, Task&) -> Step {
-            return Step::system_call([this](Task&) { one_scheduler(); });
-          }));
+    // No scheduler that it attaches may starve it.
+    TaskSpec loader;
+    loader.comm = "loader";
+    loader.policy = SCHED_FIFO;
+    loader.rt_priority = 50;
+    loader.behaviour = scripted([this](Kernel&, Task&) -> Step {
+      return Step::system_call([this](Task&) { one_scheduler(); });
+    });
+    spawn(std::move(loader));
   }
   void end() {
     invariants_->check_all();
@@ -97,7 +103,9 @@ class StressTest : public ExploreTest {
         case 9:
           return Step::compute(rnd_us(rt ? 20 : 300));
         default:
-          return Step::system_call([this](Task&) { k().sleep_ns(rnd_us(20'000)); });
+          // Long enough for the CPUs to idle at times, and for time to pass: a scheduler takes tens
+          // of milliseconds to come and go, most of them grace periods.
+          return Step::system_call([this](Task&) { k().sleep_ns(rnd_us(80'000)); });
       }
     });
   }
@@ -237,7 +245,8 @@ TEST_F(StressTest, EverythingAtOnce) {
         static_cast<unsigned long long>(nr_attached_), static_cast<unsigned long long>(nr_ejected_),
         took.count());
     EXPECT_EQ(unwanted_, "");
-    EXPECT_GT(nr_attached_, events / 100'000);
+    EXPECT_GT(nr_attached_, events / 50'000);
+    EXPECT_GT(nr_ejected_, 0U);
     EXPECT_GT(k().nr_forks, events / 200);
     end();
   }
