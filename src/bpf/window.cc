@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Layout: the range is cut into spans of 64 KiB. A span either belongs to a size class and holds
 // equal slots, or it is part of one big allocation, or it is free. A table by span number finds the
-// extent of an address in O(1). All bytes are in one sparse memfd, at the offset that the address
-// has in the range, so that the window can be unmapped and mapped again.
+// extent of an address in O(1). The memory is anonymous, since only that has huge pages on most
+// systems: with thousands of tasks and runqueues in small ones, every second access would miss the
+// TLB. A window that is not the mapped one is moved elsewhere by mremap(), which moves page tables.
 //
 // Free slots are taken last-in first-out and free spans lowest-first, so that addresses depend on
 // the sequence of calls alone.
@@ -17,6 +18,7 @@
 #include <bit>
 #include <cstring>
 #include <map>
+#include <set>
 
 #include "base/assert.h"
 
@@ -29,6 +31,7 @@ constexpr u64 kSpanSize = 1ULL << kSpanShift;
 constexpr u32 kSpans = AddressWindow::kSize >> kSpanShift;
 constexpr u64 kSpanTableBytes = u64{kSpans} * sizeof(Span);
 constexpr u64 kPage = 4096;
+constexpr u64 kChunk = 64ULL << 20;  // the range becomes usable in these: whole huge pages
 
 constexpr std::array<u32, 34> kClassSizes = {
     16,   32,   48,   64,   80,   96,   112,   128,   160,   192,  224,  256,
@@ -68,12 +71,30 @@ u64 page_up(u64 size) {
   return (size + kPage - 1) & ~(kPage - 1);
 }
 
+void* at_offset(u64 offset) {
+  return reinterpret_cast<void*>(AddressWindow::kBase + offset);
+}
+
+/// Keeps others out of part of the range.
+void reserve(u64 offset, u64 length) {
+  void* at = mmap(at_offset(offset), length, PROT_NONE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED) out_of_memory("cannot reserve the address window");
+}
+
 }  // namespace
 
 struct AddressWindow::Impl {
-  int memfd = -1;
+  /// Whose bytes are at kBase, as a CPU has one page table base register. The addresses are the
+  /// process's, so this is too: the one static of the BPF machine.
+  static Impl* mapped;
+
   Span* spans = nullptr;  // kSpans of them, address space that is backed as it is touched
   u32 nr_spans = 0;       // up to the highest span that was ever used
+  u64 usable = 0;         // bytes of the range, from its start, that are mapped
+  u64 parked = 0;         // where they are while another window is mapped
+  // Offsets between which `usable` is a file, or own memory that one call may move.
+  std::set<u64> seams{0};
   std::array<SizeClass, kNrClasses> classes;
   std::vector<std::unique_ptr<Extent[]>> slab_extents;
   std::map<u32, u32> free_spans;               // first -> count, below nr_spans, never adjacent
@@ -85,12 +106,14 @@ struct AddressWindow::Impl {
   void new_slab(u32 size_class);
   Extent* new_big(std::size_t size, const ObjectType& type);
   void free_big(u32 first);
-  void map_own(u64 offset, u64 length) const;
+  void map_own(u64 offset, u64 length);
+  void move_own(u64 from, u64 to) const;
+  void leave();
+  void enter();
+  static OrError<void> take_range();
 };
 
-/// Whose bytes are mapped at kBase, as a CPU has one page table base register. The addresses are
-/// the process's, so this is too: the one static of the BPF machine.
-static const void* mapped_window = nullptr;
+AddressWindow::Impl* AddressWindow::Impl::mapped = nullptr;
 
 u32 AddressWindow::Impl::take_spans(u32 count) {
   for (auto it = free_spans.begin(); it != free_spans.end(); ++it) {
@@ -103,6 +126,11 @@ u32 AddressWindow::Impl::take_spans(u32 count) {
   const u32 first = nr_spans;
   if (u64{first} + count > kSpans) out_of_memory("the address window is full");
   nr_spans += count;
+  if (const u64 end = nr_spans * kSpanSize; end > usable) {
+    const u64 length = (end - usable + kChunk - 1) / kChunk * kChunk;
+    map_own(usable, length);
+    usable += length;
+  }
   return first;
 }
 
@@ -158,19 +186,78 @@ void AddressWindow::Impl::free_big(u32 first) {
     map_own(offset, length);
     close(file->second.fd);
     files.erase(file);
-  } else {
-    const int r = fallocate(memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                            static_cast<off_t>(offset), static_cast<off_t>(length));
-    if (r != 0) std::memset(reinterpret_cast<void*>(extent.start), 0, extent.size);
+  } else if (madvise(at_offset(offset), length, MADV_DONTNEED) != 0) {
+    std::memset(at_offset(offset), 0, extent.size);
   }
   big.erase(it);
   give_spans(first, static_cast<u32>(length >> kSpanShift));
 }
 
-void AddressWindow::Impl::map_own(u64 offset, u64 length) const {
-  void* at = mmap(reinterpret_cast<void*>(kBase + offset), length, PROT_READ | PROT_WRITE,
-                  MAP_SHARED | MAP_FIXED | MAP_NORESERVE, memfd, static_cast<off_t>(offset));
+/// Own memory, all zero, in place of whatever is there.
+void AddressWindow::Impl::map_own(u64 offset, u64 length) {
+  void* at = mmap(at_offset(offset), length, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) out_of_memory("cannot map the address window");
+  madvise(at, length, MADV_HUGEPAGE);  // where there are none, small ones do
+  seams.insert(offset);
+  seams.insert(offset + length);
+}
+
+void AddressWindow::Impl::move_own(u64 from, u64 to) const {
+  for (auto seam = seams.begin(), next = std::next(seam); next != seams.end(); seam = next++) {
+    const u64 offset = *seam, length = *next - offset;
+    if (files.contains(kBase + offset)) continue;
+    if (mremap(reinterpret_cast<void*>(from + offset), length, length,
+               MREMAP_MAYMOVE | MREMAP_FIXED, to + offset) == MAP_FAILED) {
+      out_of_memory("cannot move the address window");
+    }
+  }
+}
+
+/// Gives the range to whoever comes next. Its files are there no more.
+void AddressWindow::Impl::leave() {
+  if (usable > 0) {
+    void* at = mmap(nullptr, usable, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (at == MAP_FAILED) out_of_memory("cannot move the address window away");
+    parked = reinterpret_cast<u64>(at);
+    move_own(kBase, parked);
+  }
+  reserve(0, kSize);
+  mapped = nullptr;
+}
+
+void AddressWindow::Impl::enter() {
+  if (parked != 0) {
+    move_own(parked, kBase);
+    munmap(reinterpret_cast<void*>(parked), usable);
+    parked = 0;
+  }
+  for (const auto& [address, file] : files) {
+    void* at = mmap(reinterpret_cast<void*>(address), file.length, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_FIXED, file.fd, 0);
+    if (at == MAP_FAILED) out_of_memory("cannot map a file into the address window");
+  }
+  mapped = this;
+}
+
+/// The range is reserved and nobody's: the window that was mapped has left it.
+OrError<void> AddressWindow::Impl::take_range() {
+  if (mapped) {
+    mapped->leave();
+    return {};
+  }
+  void* at = mmap(at_offset(0), kSize, PROT_NONE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE, -1, 0);
+  // Kernels before 4.17 take the address as a hint only.
+  if (at != MAP_FAILED && at != at_offset(0)) {
+    munmap(at, kSize);
+    at = MAP_FAILED;
+    errno = EEXIST;
+  }
+  if (at != MAP_FAILED) return {};
+  return error(fmt::format("cannot reserve the address window {:#x}-{:#x}: {}", kBase,
+                           kBase + kSize,
+                           errno == EEXIST ? "the range is in use" : std::strerror(errno)));
 }
 
 AddressWindow::AddressWindow() : impl_(std::make_unique<Impl>()) {}
@@ -185,37 +272,21 @@ OrError<std::unique_ptr<AddressWindow>> AddressWindow::create() {
         fmt::format("cannot reserve the address window's table: {}", std::strerror(errno)));
   }
   impl.spans = static_cast<Span*>(spans);
-  impl.memfd = memfd_create("uscx-window", MFD_CLOEXEC);
-  if (impl.memfd < 0 || ftruncate(impl.memfd, kSize) != 0) {
-    return error(fmt::format("cannot create the memory file of the address window: {}",
-                             std::strerror(errno)));
+  if (const auto free_range = Impl::take_range(); !free_range) {
+    return std::unexpected(free_range.error());
   }
-  if (!mapped_window) {
-    void* at = mmap(reinterpret_cast<void*>(kBase), kSize, PROT_NONE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_NORESERVE, -1, 0);
-    // Kernels before 4.17 take the address as a hint only.
-    if (at != MAP_FAILED && at != reinterpret_cast<void*>(kBase)) {
-      munmap(at, kSize);
-      at = MAP_FAILED;
-      errno = EEXIST;
-    }
-    if (at == MAP_FAILED) {
-      return error(fmt::format("cannot reserve the address window {:#x}-{:#x}: {}", kBase,
-                               kBase + kSize,
-                               errno == EEXIST ? "the range is in use" : std::strerror(errno)));
-    }
-  }
-  window->activate();
+  impl.enter();
   return window;
 }
 
 AddressWindow::~AddressWindow() {
   if (active()) {
-    munmap(reinterpret_cast<void*>(kBase), kSize);
-    mapped_window = nullptr;
+    munmap(at_offset(0), kSize);
+    Impl::mapped = nullptr;
+  } else if (impl_->parked != 0) {
+    munmap(reinterpret_cast<void*>(impl_->parked), impl_->usable);
   }
   for (const auto& [address, file] : impl_->files) close(file.fd);
-  if (impl_->memfd >= 0) close(impl_->memfd);
   if (impl_->spans) munmap(impl_->spans, kSpanTableBytes);
 }
 
@@ -275,6 +346,8 @@ Result<void*> AddressWindow::map_file(int fd, std::size_t size, const ObjectType
     return fail(why);
   }
   impl_->files.emplace(extent->start, FileMapping{own_fd, length});
+  impl_->seams.insert(extent->start - kBase);
+  impl_->seams.insert(extent->start - kBase + length);
   return at;
 }
 
@@ -294,17 +367,14 @@ const Extent* AddressWindow::find(u64 addr) const {
 
 void AddressWindow::activate() {
   if (active()) return;
-  impl_->map_own(0, kSize);
-  for (const auto& [address, file] : impl_->files) {
-    void* at = mmap(reinterpret_cast<void*>(address), file.length, PROT_READ | PROT_WRITE,
-                    MAP_SHARED | MAP_FIXED, file.fd, 0);
-    if (at == MAP_FAILED) out_of_memory("cannot map a file into the address window");
+  if (const auto free_range = Impl::take_range(); !free_range) {
+    out_of_memory(free_range.error().message.c_str());
   }
-  mapped_window = impl_.get();
+  impl_->enter();
 }
 
 bool AddressWindow::active() const {
-  return mapped_window == impl_.get();
+  return Impl::mapped == impl_.get();
 }
 
 }  // namespace uscx::bpf
