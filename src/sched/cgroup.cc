@@ -2,6 +2,8 @@
 // The hierarchy: making groups, removing them, and the references that keep them.
 #include "sched/cgroup.h"
 
+#include <fmt/format.h>
+
 #include <cerrno>
 #include <cstring>
 
@@ -35,6 +37,12 @@ void init_ref(abi::percpu_ref& ref, const void* counter) {
 }
 void kill_ref(abi::percpu_ref& ref) {
   ref.percpu_count_ptr |= kPercpuRefAtomic | kPercpuRefDead;
+}
+
+/// One fewer of a group itself and its children that are on line: how many remain.
+int count_offline(Cgroup& cgrp) {
+  --cgrp.self.online_cnt.counter;
+  return --cgrp.group->css.online_cnt.counter;
 }
 
 bool valid_name(std::string_view name) {
@@ -164,9 +172,19 @@ void Cgroups::put(Cgroup& cgrp) {
   if (--cgrp.refs == 0) release(cgrp);
 }
 
-ext::Worker& Cgroups::worker() {
-  USCX_ASSERT(worker_ != nullptr);
-  return *worker_;
+/// Linux's work queue runs what is queued on the CPU that queues it: WQ_PERCPU. Its threads are
+/// always there; here they come with the first group that a CPU makes or removes.
+void Cgroups::need_worker(CpuId cpu) {
+  auto& worker = workers_[cpu];
+  if (worker) return;
+  worker = std::make_unique<ext::Worker>(kernel_, fmt::format("kworker/{}:1", cpu), 0, cpu);
+}
+
+/// That of `cpu`, or any: where the last task of a group dies there may be none yet.
+ext::Worker& Cgroups::worker(CpuId cpu) {
+  USCX_ASSERT(!workers_.empty());
+  const auto it = workers_.find(cpu);
+  return it == workers_.end() ? *workers_.begin()->second : *it->second;
 }
 
 // ----------------------------------------------------------------------------------- mkdir
@@ -177,8 +195,7 @@ Result<Cgroup*> Cgroups::create(std::string_view path) {
   if (path.empty() || path.front() != '/' || !valid_name(path.substr(slash + 1))) {
     return fail(EINVAL);
   }
-  // Its thread is one of those Linux always has; here it comes with the first group.
-  if (!worker_) worker_ = std::make_unique<ext::Worker>(kernel_, "cgroup_offline", 0);
+  need_worker(kernel_.cpu());
   mutex.lock(kernel_);
   Cgroup* parent = find(slash == 0 ? std::string_view("/") : path.substr(0, slash));
   Result<Cgroup*> made = fail(ENOENT);
@@ -208,6 +225,7 @@ Result<Cgroup*> Cgroups::create_locked(Cgroup& parent, std::string_view name) {
 
 Result<void> Cgroups::remove(std::string_view path) {
   kernel_.activate();
+  need_worker(kernel_.cpu());
   mutex.lock(kernel_);
   Cgroup* cgrp = find(path);
   Result<void> done = fail(cgrp ? EBUSY : ENOENT);
@@ -238,27 +256,35 @@ Result<void> Cgroups::remove_locked(Cgroup& cgrp) {
   return {};
 }
 
+/// Linux: kill_css_finish(). The reference's grace period is waited for on this CPU.
 void Cgroups::finish_removal(Cgroup& cgrp) {
   USCX_ASSERT(!cgrp.online && !cgrp.offlining);
   cgrp.offlining = true;
   kill_ref(cgrp.group->css.refcnt);
-  kernel_.call_rcu([this, &cgrp] { worker().queue([this, &cgrp] { offline(cgrp); }); });
+  kernel_.call_rcu([this, &cgrp, cpu = kernel_.cpu()] { css_killed(cgrp, cpu); });
+}
+
+/// No new references any more. With children on line, the last of them takes its parent along.
+/// Linux: css_killed_ref_fn().
+void Cgroups::css_killed(Cgroup& cgrp, CpuId cpu) {
+  if (count_offline(cgrp) != 0) return;
+  kernel_.call_rcu([this, &cgrp, cpu] { worker(cpu).queue([this, &cgrp] { offline(cgrp); }); });
 }
 
 /// Linux: css_killed_work_fn(), offline_css().
-void Cgroups::offline(Cgroup& cgrp) {
+void Cgroups::offline(Cgroup& first) {
   mutex.lock(kernel_);
-  abi::cgroup_subsys_state& css = cgrp.group->css;
-  if ((css.flags & CSS_ONLINE) != 0) {
-    kernel_.ext().tg_offline(*cgrp.group);
-    css.flags &= ~CSS_ONLINE;
+  for (Cgroup *cgrp = &first, *up; cgrp != nullptr; cgrp = up) {
+    abi::cgroup_subsys_state& css = cgrp->group->css;
+    if ((css.flags & CSS_ONLINE) != 0) {
+      kernel_.ext().tg_offline(*cgrp->group);
+      css.flags &= ~CSS_ONLINE;
+    }
+    css.flags |= CSS_RELEASED;
+    up = cgrp->up;
+    put(*cgrp);
+    if (count_offline(*up) != 0) break;
   }
-  --css.online_cnt.counter;
-  --css.parent->online_cnt.counter;
-  --cgrp.self.online_cnt.counter;
-  --cgrp.up->self.online_cnt.counter;
-  css.flags |= CSS_RELEASED;
-  put(cgrp);
   mutex.unlock(kernel_);
 }
 

@@ -136,7 +136,8 @@ class Cgroups {
   u32 count() const { return static_cast<u32>(by_address_.size()); }
 
   SleepingLock mutex{LockRank::kCgroup, "cgroup_mutex"};
-  SleepingLock threadgroup_rwsem{LockRank::kCgroupThreadgroup, "cgroup_threadgroup_rwsem"};
+  SleepingLock threadgroup_rwsem{LockRank::kCgroupThreadgroup, "cgroup_threadgroup_rwsem",
+                                 SleepingLock::Kind::kPerCpu};
 
  private:
   struct Freeing;
@@ -148,14 +149,16 @@ class Cgroups {
   Result<void> set_bandwidth(Cgroup& cgrp, u64 period_us, u64 quota_us, u64 burst_us);
   /// The last task of a group being removed is gone, or it had none.
   void finish_removal(Cgroup& cgrp);
-  void offline(Cgroup& cgrp);
+  void css_killed(Cgroup& cgrp, CpuId cpu);
+  void offline(Cgroup& first);
   void release(Cgroup& cgrp);
   void free(Cgroup& cgrp);
   void commit_move(Task& p, Cgroup& to);
   void move_task(Task& p, bool for_autogroup);
   void join(Task& p, Cgroup& cgrp);
   void leave(Task& p);
-  ext::Worker& worker();
+  ext::Worker& worker(CpuId cpu);
+  void need_worker(CpuId cpu);
 
   Kernel& kernel_;
   Cgroup* root_ = nullptr;
@@ -163,7 +166,8 @@ class Cgroups {
   std::map<u64, Cgroup*> by_id_;                         // online
   std::map<u64, Cgroup*> by_address_;                    // not freed
   std::vector<std::function<void(u64)>> gone_hooks_;
-  std::unique_ptr<ext::Worker> worker_;  // cgroup_offline_wq; made with the first group
+  // The threads of cgroup_offline_wq, by CPU; made where groups are made and removed.
+  std::map<CpuId, std::unique_ptr<ext::Worker>> workers_;
   u64 next_id_ = kCgroupRootId;
   u64 next_serial_ = 1;
   int next_css_id_ = 1;

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "sched/cgroup.h"
+#include "sched/ext/worker.h"
 #include "sched/private.h"
 
 namespace uscx::sched {
@@ -64,7 +65,15 @@ void Cgroups::task_dead(Task& p) {
   if (!p.cgroup_node.linked()) return;
   Cgroup& cgrp = task_cgroup(p);
   leave(p);
-  if (!cgrp.online && !cgrp.offlining && !cgrp.populated()) finish_removal(cgrp);
+  if (cgrp.online || cgrp.offlining || cgrp.populated()) return;
+  // kill_css_finish_work_fn()
+  get(cgrp);
+  worker(kernel_.cpu()).queue([this, &cgrp] {
+    mutex.lock(kernel_);
+    if (!cgrp.offlining) finish_removal(cgrp);
+    mutex.unlock(kernel_);
+    put(cgrp);
+  });
 }
 
 void Cgroups::task_free(Task& p) {

@@ -111,14 +111,21 @@ Result<Task*> Kernel::fork(Task& parent, TaskSpec spec) {
   return private_->fork(&parent, std::move(spec));
 }
 
-Task& Kernel::create_kthread(std::string comm, std::function<void(Task&)> main, int rt_priority) {
+Task& Kernel::create_kthread(std::string comm, std::function<void(Task&)> main, int rt_priority,
+                             CpuId cpu) {
   TaskSpec spec;
+  abi::cpumask one{};
   spec.comm = std::move(comm);
   spec.behaviour = std::make_unique<KthreadBehaviour>(std::move(main));
   spec.policy = rt_priority > 0 ? SCHED_FIFO : SCHED_NORMAL;
   spec.rt_priority = rt_priority;
   spec.affinity = possible_mask_;
   spec.kthread = true;
+  if (cpu != kNoCpu) {
+    bitmap::set(one.bits, static_cast<u32>(cpu));
+    spec.affinity = &one;
+    spec.per_cpu = true;
+  }
   const Result<Task*> task = private_->fork(nullptr, std::move(spec));
   USCX_ASSERT(task.has_value());
   return **task;

@@ -164,8 +164,10 @@ class Kernel final : public bpf::Host {
   Result<Task*> create_task(TaskSpec spec);
   /// fork(2) by `parent`, on its fiber; may sleep (scx_fork_rwsem, ops.init_task).
   Result<Task*> fork(Task& parent, TaskSpec spec);
-  /// A kernel thread running `main` on a fiber; FIFO where `rt_priority` > 0.
-  Task& create_kthread(std::string comm, std::function<void(Task&)> main, int rt_priority = 0);
+  /// A kernel thread running `main` on a fiber; FIFO where `rt_priority` > 0; with a `cpu` it stays
+  /// there (Linux: kthread_create_on_cpu()).
+  Task& create_kthread(std::string comm, std::function<void(Task&)> main, int rt_priority = 0,
+                       CpuId cpu = kNoCpu);
   Task* find_task(Pid pid);
   /// All live tasks by creation, idle tasks excluded.
   IntrusiveList<Task, &Task::all_node>& tasks() { return tasks_; }

@@ -13,7 +13,7 @@ struct Worker::State {
   Task* task = nullptr;
 };
 
-Worker::Worker(Kernel& kernel, std::string comm, int rt_priority)
+Worker::Worker(Kernel& kernel, std::string comm, int rt_priority, CpuId cpu)
     : kernel_(kernel), state_(std::make_shared<State>()) {
   auto state = state_;
   Kernel* k = &kernel;
@@ -23,7 +23,7 @@ Worker::Worker(Kernel& kernel, std::string comm, int rt_priority)
         state->task = &self;
         main(*k, *state);
       },
-      rt_priority);
+      rt_priority, cpu);
 }
 
 void Worker::main(Kernel& kernel, State& state) {

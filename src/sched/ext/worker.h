@@ -15,8 +15,9 @@ namespace uscx::sched::ext {
 /// Linux: struct kthread_worker.
 class Worker {
  public:
-  /// `rt_priority` 0: an ordinary task. On a fiber where sched_ext may have to initialise it.
-  Worker(Kernel& kernel, std::string comm, int rt_priority);
+  /// `rt_priority` 0: an ordinary task; `cpu`: the one it belongs to. On a fiber where sched_ext
+  /// may have to initialise it.
+  Worker(Kernel& kernel, std::string comm, int rt_priority, CpuId cpu = kNoCpu);
   /// Does not touch the thread: it may be gone with its kernel. shut_down() ends it.
   ~Worker() = default;
   Worker(const Worker&) = delete;

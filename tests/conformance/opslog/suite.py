@@ -7,6 +7,10 @@ files that were measured (merge.py's), and compared with what is marked stable
 there, task by task. Both come from ../shared/{real-kernel,reference/real-kernel}/opslog.
 ledger.tsv says which sequences differ, and why: a line of it whose sequence is
 equal is a failure.
+
+In the environment: OPSLOG_MEASURED is a directory of other measured files (run.sh
+with its OUT, for modes that are not recorded there), OPSLOG_SHOW prints both
+sequences where they differ, OPSLOG_KEEP is where the workloads are left.
 """
 import fnmatch
 import functools
@@ -286,7 +290,8 @@ class Situations:
     def workload(self, name):
         s = self.by_name[name]
         starts = [] if s.get("detached") else [{"await_scheduler": "enabled"}]
-        main = [*starts, {"sleep": 5000}, {"scheduler": "set armed=1"}, *self.events(s["main"]),
+        # Most situations share one attached scheduler there: what enabling left to RCU is over.
+        main = [*starts, {"sleep": 50_000}, {"scheduler": "set armed=1"}, *self.events(s["main"]),
                 {"sleep": 2000}, {"scheduler": "set armed=0"}]
         # A task of the standing kind, as the kernel's threads are, that wakes every 4 s on cpu 1.
         main.insert(0, {"setaffinity": {"task": "standing", "cpus": [1]}})
@@ -420,7 +425,7 @@ def objects(context):
 
 
 def cases(context):
-    files = SHARED / "reference/real-kernel/opslog"
+    files = pathlib.Path(os.environ.get("OPSLOG_MEASURED", SHARED / "reference/real-kernel/opslog"))
     if not files.is_dir():
         raise context.CannotRun(f"did not run: {files} is not there")
     versions = [v for v in ("7.2", "7.3") if (objects(context) / v / "opslog.bpf.o").exists()]
