@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "sched/cgroup_invariants.h"
 #include "sched/classes.h"
 #include "sched/deadline.h"
 #include "sched/ext/invariants.h"
@@ -40,7 +41,7 @@ void invariant_broken(Kernel& kernel, std::string_view what, std::string_view ab
   std::abort();
 }
 
-Invariants::Invariants(Kernel& kernel) : kernel_(kernel) {
+Invariants::Invariants(Kernel& kernel) : kernel_(kernel), tally_(kernel) {
   Tracepoints& trace = kernel.trace();
   trace.sched_switch.subscribe([this](Nanos, CpuId, const Task& prev, u32, const Task& next) {
     touch(prev);
@@ -82,7 +83,11 @@ void Invariants::check_all() {
   auto& tasks = kernel_.tasks();
   for (Task* p = tasks.front(); p != nullptr; p = tasks.next(*p)) check_task(*p);
   for (u32 i = 0; i < kernel_.nr_cpus(); ++i) check_rq(kernel_.rq(static_cast<CpuId>(i)));
-  if (quiet()) check_counts();
+  if (quiet()) {
+    check_counts();
+    check_groups(kernel_);
+    tally_.check();
+  }
   ext::check_state(kernel_);
   ext::check_queues(kernel_);
 }

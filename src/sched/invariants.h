@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "sched/tally.h"
 
 namespace uscx::sched {
 
@@ -36,12 +37,13 @@ class Invariants {
   void touch(const Task& p);
   void check_task(const Task& p);
   void check_rq(Rq& rq);
-  /// Over all tasks: what the runqueues' counters must be.
+  /// Over all tasks: what the runqueues' counters must be. No CPU is in an entry.
   void check_counts();
   /// No CPU is in a kernel entry.
   bool quiet() const;
 
   Kernel& kernel_;
+  Tally tally_;
   std::vector<const Task*> touched_;
   u64 events_ = 0;
 };

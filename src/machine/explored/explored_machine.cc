@@ -202,13 +202,14 @@ void ExploredMachine::put_off(Handle event, const Entry& until) {
 void ExploredMachine::handle(Handle event) {
   const Event what = kinds_[event];
   if (what.kind == Kind::kResume) return go_on(what.cpu);
-  Entry& e = entry(what.cpu);
+  const CpuId cpu = served_by(what);
+  Entry& e = entry(cpu);
   if (e.active) return put_off(event, e);
   e.active = true;
   ++nr_active_;
   e.relaxing = nullptr;
   e.stack.start([this, event] { SimulatedMachine::handle(event); });
-  go_on(what.cpu);
+  go_on(cpu);
 }
 
 void ExploredMachine::finish_entries() {

@@ -129,11 +129,14 @@ void SimulatedMachine::prefetch(Handle next) const {
   kernel_->prefetch(event.cpu, cpus_[static_cast<u32>(event.cpu)].task);
 }
 
+CpuId SimulatedMachine::served_by(const Event& event) const {
+  const bool moves = event.kind == Kind::kTimer || event.kind == Kind::kIrqWork;
+  return moves ? kernel_->interrupt_cpu(event.cpu) : event.cpu;
+}
+
 void SimulatedMachine::handle(Handle handle) {
   const Event event = kinds_[handle];
-  CpuId cpu = event.cpu;
-  // An offline CPU's timers and queued work are somebody else's now.
-  if (event.kind == Kind::kTimer || event.kind == Kind::kIrqWork) cpu = kernel_->interrupt_cpu(cpu);
+  const CpuId cpu = served_by(event);
   handling_ = cpu;
   switch (event.kind) {
     case Kind::kProgress:

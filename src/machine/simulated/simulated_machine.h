@@ -90,6 +90,8 @@ class SimulatedMachine : public sched::Machine {
   OrError<Ended> run_events(Nanos deadline, const std::function<bool()>* condition);
   /// Calls the kernel's entry point that the event, which is disarmed, is for.
   virtual void handle(Handle event);
+  /// On which CPU: an offline one's timers and queued work are somebody else's.
+  CpuId served_by(const Event& event) const;
   /// The run is over: no CPU may be left in the middle of an entry.
   virtual void finish_entries() {}
   /// How long an interrupt takes from here to another CPU.

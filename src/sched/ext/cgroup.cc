@@ -38,9 +38,16 @@ Sched* tg_knob_sched(const TaskGroup& tg) {
   return tg_sched(tg.is_root() ? tg : *tg.parent_group());
 }
 
+/// It has died since the move began, while ops.cgroup_prep_move() of another slept. Dead tasks
+/// leave the list that Linux moves from (css_set::mg_tasks), and nothing is said of them any more.
+bool is_dead(const Task& p) {
+  return !p.cgroup_node.linked();
+}
+
 /// Tells about moves that were prepared and will not be.
 void cancel_moves(std::span<Task* const> tasks, Cgroup& to) {
   for (Task* p : tasks) {
+    if (is_dead(*p)) continue;
     Sched* sch = task_sched(*p);
     if (p->scx.cgrp_moving_from && sch->has_op(Op::kCgroupCancelMove)) {
       call_op_about(*sch, Op::kCgroupCancelMove, *p,
@@ -145,6 +152,7 @@ void Ext::tg_offline(TaskGroup& tg) {
 int Ext::cgroup_can_attach(std::span<Task* const> tasks, Cgroup& to) {
   if (!impl_->cgroup_enabled) return 0;
   for (Task* p : tasks) {
+    if (is_dead(*p)) continue;
     Cgroup& from = tg_cgrp(*p->sched_task_group);
     USCX_ASSERT(p->scx.cgrp_moving_from == nullptr);
     Sched* sch = task_sched(*p);

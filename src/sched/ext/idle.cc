@@ -81,7 +81,8 @@ void IdleTracker::set_idle(CpuId cpu, bool idle) {
   const Masks& m = masks(tracking_node(cpu));
   const u32 bit = static_cast<u32>(cpu);
   idle ? bitmap::set(m.cpu->bits, bit) : bitmap::clear(m.cpu->bits, bit);
-  if (!smt_active()) return;
+  // A CPU that is offline is nobody's sibling.
+  if (!smt_active() || !is_online(cpu)) return;
 
   const std::vector<CpuId>& siblings = cores_[info(cpu).core];
   const auto busy = [&](CpuId s) {

@@ -140,6 +140,8 @@ void check_rq(Kernel& kernel, Rq& rq) {
     const NodeId node = tracker.per_node() ? tracker.node_of(rq.id) : kNoNode;
     const bool idle_bit = bitmap::test(tracker.cpu_mask(node).bits, static_cast<u32>(rq.id));
     USCX_HOLDS(!idle_bit || curr.is_idle(), rq);
+    const bool smt_bit = bitmap::test(tracker.smt_mask(node).bits, static_cast<u32>(rq.id));
+    USCX_HOLDS(!smt_bit || idle_bit || !tracker.smt_active(), rq);
   }
   // A CPU that idles has nothing on its local DSQ, unless the scheduler put it there from
   // ops.enqueue() with SCX_ENQ_LAST, which the pick that settled on the idle task was not to see.

@@ -254,6 +254,30 @@ TEST_F(ExtCgroupTest, ARefusedMoveTakesTheOthersBack) {
   EXPECT_EQ(one.scx.cgrp_moving_from, nullptr);
 }
 
+TEST_F(ExtCgroupTest, NothingIsSaidOfWhoDiesWhileAMoveIsPrepared) {
+  auto table = recording_table();
+  set_callback(
+      *table, "cgroup_prep_move", 3,
+      [&](const auto& a) -> u64 {
+        log_.push_back(fmt::format("cgroup_prep_move {}", task_arg(a[0]).comm));
+        if (task_arg(a[0]).comm != std::string_view("two")) return 0;
+        k().sleep_ns(Nanos::from_ms(100));
+        return static_cast<u32>(-EAGAIN);
+      },
+      true);
+  ASSERT_EQ(reg(table), 0);
+  Cgroup& g = make("/g");
+  Task& one = spawn("one", steps({Step::compute(Nanos::from_ms(60))}));
+  Task& two = spawn("two", spinner());
+  Task& three = spawn("three", spinner());
+  run_for(Nanos::from_ms(20));
+  taken();
+  Task* const threads[] = {&three, &one, &two};
+  EXPECT_EQ(errno_of([&] { return groups().attach(g, threads); }), EAGAIN);
+  EXPECT_EQ(taken(), (Lines{"cgroup_prep_move three", "cgroup_prep_move one",
+                            "cgroup_prep_move two", "cgroup_cancel_move three /=>/g"}));
+}
+
 TEST_F(ExtCgroupTest, ARefusedGroupIsNotMade) {
   auto table = recording_table();
   set_callback(

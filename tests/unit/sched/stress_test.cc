@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Stress: thousands of tasks that fork, exit and change in every way, while schedulers of every
-// kind come, err and go, with the kernel's invariants looked at throughout. USCX_STRESS_SEEDS and
-// USCX_STRESS_EVENTS say how much.
+// Stress: thousands of tasks that fork, exit and change in every way, in groups that come and go,
+// on CPUs that go off and on, while schedulers of every kind come, err and go; with the kernel's
+// invariants looked at throughout. USCX_STRESS_SEEDS and USCX_STRESS_EVENTS say how much, and
+// USCX_STRESS_FIRST with one seed repeats a failure.
 #include <chrono>
 #include <cstdlib>
+#include <set>
 
-#include "explore_harness.h"
+#include "stress_actors.h"
 
 namespace uscx::sched::testing {
 namespace {
@@ -15,19 +17,15 @@ u64 setting(const char* name, u64 otherwise) {
   return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
 }
 
-class StressTest : public ExploreTest {
+class StressTest : public StressActors {
  protected:
-  static constexpr std::size_t kMostTasks = 2500;
-  static constexpr std::size_t kFewTasks = 1500;
-
   void begin(const std::string& machine, u64 seed, bool explored) {
     exploration_ = {.seed = seed, .depth = 0};
     planted_ = PlantedBug::kNone;
     rng_ = Random(seed);
-    live_.clear();
     queue_.clear();
     calm_ = false;
-    nr_attached_ = nr_ejected_ = nr_errors_ = 0;
+    nr_attached_ = nr_ejected_ = nr_errors_ = nr_restarts_ = 0;
     if (explored) {
       boot_explored(machine);
     } else {
@@ -35,104 +33,25 @@ class StressTest : public ExploreTest {
       invariants_ = std::make_unique<Invariants>(*kernel_);
       machine_->set_after_event([this] { invariants_->after_event(); });
     }
-    auto& trace = k().trace();
-    trace.sched_process_exit.subscribe([this](Nanos, const Task& p) { std::erase(live_, &p); });
-    trace.scx_exit.subscribe(
-        [this](Nanos, s32 kind, s64, std::string_view reason, std::string_view msg) {
+    watch();
+    k().trace().scx_exit.subscribe(
+        [this](Nanos, s32 kind, s64 code, std::string_view reason, std::string_view msg) {
+          if (kind == abi::SCX_EXIT_UNREG_KERN && code != 0) ++nr_restarts_;
           if (kind < abi::SCX_EXIT_ERROR) return;
           ++nr_ejected_;
-          if (msg != kWanted) unwanted_ = std::string(reason) + ": " + std::string(msg);
+          if (!wanted(msg)) unwanted_ = std::string(reason) + ": " + std::string(msg);
         });
     for (int i = 0; i < 64; ++i) add_task(nullptr);
-    // No scheduler that it attaches may starve it.
-    TaskSpec loader;
-    loader.comm = "loader";
-    loader.policy = SCHED_FIFO;
-    loader.rt_priority = 50;
-    loader.behaviour = scripted([this](Kernel&, Task&) -> Step {
-      return Step::system_call([this](Task&) { one_scheduler(); });
-    });
-    spawn(std::move(loader));
+    add_actor("loader", [this] { one_scheduler(); });
+    add_cleaner();
+    add_actor("hotplug", [this] { switch_a_cpu(); });
   }
   void end() {
+    if (!::testing::Test::HasFatalFailure() && unwanted_.empty()) drain();
     invariants_->check_all();
     invariants_.reset();
     kernel_.reset();
     machine_.reset();
-  }
-
-  // ------------------------------------------------------------------------- tasks
-
-  TaskSpec random_task() {
-    TaskSpec spec;
-    spec.comm = "stress";
-    spec.behaviour = restless();
-    spec.policy = std::array{SCHED_NORMAL, SCHED_NORMAL, SCHED_EXT,
-                             SCHED_BATCH,  SCHED_IDLE,   SCHED_FIFO}[rnd(6)];
-    if (spec.policy == SCHED_FIFO) spec.rt_priority = 1 + static_cast<int>(rnd(5));
-    if (spec.policy != SCHED_FIFO) spec.nice = static_cast<int>(rnd(40)) - 20;
-    return spec;
-  }
-  void add_task(Task* parent) {
-    TaskSpec spec = random_task();
-    auto child = parent ? k().fork(*parent, std::move(spec)) : k().create_task(std::move(spec));
-    // It may have exited already: a fork may sleep after the child was woken.
-    if (child && !((*child)->flags & PF_EXITING)) live_.push_back(*child);
-  }
-  std::unique_ptr<Behaviour> restless() {
-    return scripted([this](Kernel&, Task& self) -> Step {
-      const bool rt = self.klass == &k().rt_class();
-      switch (rnd(16)) {
-        case 0:
-          if (live_.size() < kMostTasks) {
-            return Step::system_call([this, &self](Task&) { add_task(&self); });
-          }
-          [[fallthrough]];
-        case 1:
-          if (live_.size() > kFewTasks) return Step::exit();
-          return Step::system_call([this, &self](Task&) { add_task(&self); });
-        case 2:
-        case 3:
-        case 4:
-          return Step::system_call([this](Task&) { change_somebody(); });
-        case 5:
-          return Step::yield();
-        case 6:
-        case 7:
-        case 8:
-        case 9:
-          return Step::compute(rnd_us(rt ? 20 : 300));
-        default:
-          // Long enough for the CPUs to idle at times, and for time to pass: a scheduler takes tens
-          // of milliseconds to come and go, most of them grace periods.
-          return Step::system_call([this](Task&) { k().sleep_ns(rnd_us(80'000)); });
-      }
-    });
-  }
-  void change_somebody() {
-    if (live_.empty()) return;
-    Task& p = *live_[rnd(live_.size())];
-    k().get_task(p);
-    switch (rnd(4)) {
-      case 0: {
-        const abi::cpumask m = rnd_mask();
-        static_cast<void>(k().set_affinity(p, m));
-        break;
-      }
-      case 1:
-        k().set_nice(p, static_cast<int>(rnd(40)) - 20);
-        break;
-      case 2:
-        k().wake_up(p);
-        break;
-      default: {
-        const int policy = std::array{SCHED_NORMAL, SCHED_EXT,   SCHED_FIFO,
-                                      SCHED_RR,     SCHED_BATCH, SCHED_IDLE}[rnd(6)];
-        const bool rt = policy == SCHED_FIFO || policy == SCHED_RR;
-        static_cast<void>(k().set_scheduler(p, policy, rt ? 1 + static_cast<int>(rnd(5)) : 0));
-      }
-    }
-    k().put_task(p);
   }
 
   // ------------------------------------------------------------------------- schedulers
@@ -140,6 +59,8 @@ class StressTest : public ExploreTest {
   /// Attaches a scheduler of some kind, lets it run, and ends it in some way.
   void one_scheduler() {
     queue_.clear();
+    offline_.clear();
+    groups_known_.clear();
     Table table = random_scheduler();
     if (ops_type().reg(table) == 0) {
       ++nr_attached_;
@@ -150,6 +71,7 @@ class StressTest : public ExploreTest {
       }
       if (chance(2)) k().sleep_ns(rnd_us(5'000));
       ops_type().unreg(table);
+      EXPECT_TRUE(groups_known_.empty()) << "ops.cgroup_exit() of " << groups_known_.size();
     }
     if (chance(2)) k().sleep_ns(rnd_us(5'000));
   }
@@ -169,6 +91,7 @@ class StressTest : public ExploreTest {
         table = flags_table();
     }
     set<u32>(*table, "timeout_ms", 30'000);
+    if (chance(4)) set<u64>(*table, "hotplug_seq", ext().hotplug_seq);
     u64 flags = 0;
     for (u64 flag :
          std::initializer_list<u64>{abi::SCX_OPS_SWITCH_PARTIAL, abi::SCX_OPS_ENQ_EXITING,
@@ -177,7 +100,105 @@ class StressTest : public ExploreTest {
       if (chance(3)) flags |= flag;
     }
     set<u64>(*table, "flags", flags);
+    if (!chance(4)) add_task_ops(*table);
+    if (!chance(3)) add_cgroup_ops(*table);
+    if (!chance(5)) add_cpu_ops(*table);
     return table;
+  }
+  /// All that the invariants follow (sched/ext/protocol.h). Some refuse a task, once.
+  void add_task_ops(bpf::StructOpsTable& table) {
+    const auto nothing = [](const Args&) -> u64 { return 0; };
+    for (auto [op, nr_args] : {std::pair{"exit_task", 2U},
+                               {"enable", 1U},
+                               {"disable", 1U},
+                               {"runnable", 2U},
+                               {"quiescent", 2U},
+                               {"running", 1U},
+                               {"stopping", 2U},
+                               {"set_weight", 2U},
+                               {"set_cpumask", 2U},
+                               {"tick", 1U}}) {
+      set_callback(table, op, nr_args, nothing);
+    }
+    refuse_after_ = chance(8) ? rnd(4000) : ~0ULL;
+    set_callback(
+        table, "init_task", 2,
+        [this](const Args&) -> u64 {
+          if (chance(64)) k().sleep_ns(rnd_us(100));
+          return refuse() ? static_cast<u32>(-ENOMEM) : 0;
+        },
+        true);
+  }
+  bool refuse() { return refuse_after_ != ~0ULL && refuse_after_-- == 0; }
+
+  /// Each group is known from ops.cgroup_init() to ops.cgroup_exit(), and nothing is said of
+  /// others.
+  void add_cgroup_ops(bpf::StructOpsTable& table) {
+    set_callback(
+        table, "cgroup_init", 2,
+        [this](const Args& a) -> u64 {
+          if (chance(16)) k().sleep_ns(rnd_us(100));
+          if (chance(256)) return static_cast<u32>(-ENOMEM);
+          EXPECT_TRUE(groups_known_.insert(a[0]).second) << "ops.cgroup_init() twice";
+          return 0;
+        },
+        true);
+    set_callback(
+        table, "cgroup_exit", 1,
+        [this](const Args& a) -> u64 {
+          EXPECT_EQ(groups_known_.erase(a[0]), 1U) << "ops.cgroup_exit() without cgroup_init()";
+          return 0;
+        },
+        true);
+    set_callback(
+        table, "cgroup_prep_move", 3,
+        [this](const Args& a) -> u64 {
+          expect_known(a[1]);
+          expect_known(a[2]);
+          if (chance(16)) k().sleep_ns(rnd_us(100));
+          return chance(16) ? static_cast<u32>(-EAGAIN) : 0;
+        },
+        true);
+    for (const char* op : {"cgroup_move", "cgroup_cancel_move"}) {
+      set_callback(table, op, 3, [this](const Args& a) -> u64 {
+        expect_known(a[1]);
+        expect_known(a[2]);
+        return 0;
+      });
+    }
+    for (auto [op, nr_args] : {std::pair{"cgroup_set_weight", 2U},
+                               {"cgroup_set_bandwidth", 4U},
+                               {"cgroup_set_idle", 2U}}) {
+      set_callback(table, op, nr_args, [this](const Args& a) -> u64 {
+        expect_known(a[0]);
+        return 0;
+      });
+    }
+  }
+  void expect_known(u64 cgroup) {
+    EXPECT_TRUE(groups_known_.contains(cgroup)) << "a group that ops.cgroup_init() did not see";
+  }
+  /// With one of them only, the other way ends the scheduler.
+  void add_cpu_ops(bpf::StructOpsTable& table) {
+    if (!chance(6)) {
+      set_callback(
+          table, "cpu_offline", 1,
+          [this](const Args& a) -> u64 {
+            EXPECT_TRUE(offline_.insert(a[0]).second) << "CPU " << a[0] << " goes off twice";
+            return 0;
+          },
+          true);
+    }
+    if (!chance(6)) {
+      set_callback(
+          table, "cpu_online", 1,
+          [this](const Args& a) -> u64 {
+            offline_.erase(a[0]);
+            EXPECT_TRUE(k().rq(static_cast<CpuId>(a[0])).active);
+            return 0;
+          },
+          true);
+    }
   }
   /// Inserts in every way: at the head, with preemption, at once or not at all, by virtual time.
   Table flags_table() {
@@ -221,45 +242,62 @@ class StressTest : public ExploreTest {
         machine_->run_until([&] { return machine_->events() >= events || !unwanted_.empty(); });
     ASSERT_TRUE(ended.has_value()) << ended.error().message;
   }
+  void report(u64 seed, std::chrono::steady_clock::time_point started) {
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
+    fmt::print(
+        "seed {}: {} events, {:.2f} virtual s, {} forks, {} exits, {} schedulers ({} ejected, {} "
+        "ended by hotplug), {} groups, {} moves, {} knobs turned, {} CPUs taken off, {:.1f} s\n",
+        seed, machine_->events(), static_cast<double>(now().ns) / 1e9, k().nr_forks, k().nr_exits,
+        nr_attached_, nr_ejected_, nr_restarts_, nr_groups_, nr_moves_, nr_knobs_, nr_downs_,
+        took.count());
+    std::fflush(stdout);
+  }
+  /// The errors that the schedulers are to end with.
+  static bool wanted(std::string_view msg) {
+    return msg == kWanted || msg == "ops.cgroup_init() failed (-12)" ||
+           msg.starts_with("ops.init_task() failed (-12) for ");
+  }
 
   static constexpr std::string_view kWanted = "an error on purpose";
-  std::vector<Task*> live_;
-  u64 nr_attached_ = 0, nr_ejected_ = 0, nr_errors_ = 0;
+  u64 nr_attached_ = 0, nr_ejected_ = 0, nr_errors_ = 0, nr_restarts_ = 0;
+  u64 refuse_after_ = ~0ULL;    // calls of ops.init_task() before one fails
+  std::set<u64> groups_known_;  // by address, to the scheduler there is
+  std::set<u64> offline_;       // CPUs that went off under it
   std::string unwanted_;
 };
 
 TEST_F(StressTest, EverythingAtOnce) {
+  const u64 first = setting("USCX_STRESS_FIRST", 1);
   const u64 seeds = setting("USCX_STRESS_SEEDS", 1);
   const u64 events = setting("USCX_STRESS_EVENTS", 150'000);
-  for (u64 seed = 1; seed <= seeds; ++seed) {
+  for (u64 seed = first; seed < first + seeds; ++seed) {
     const auto started = std::chrono::steady_clock::now();
     ASSERT_NO_FATAL_FAILURE(begin("2n1l4c2t", seed, false));
     ASSERT_NO_FATAL_FAILURE(run_events(events));
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
-    std::printf(
-        "seed %llu: %llu events, %.2f virtual s, %llu forks, %llu exits, %llu schedulers, "
-        "%llu ejected, %.1f s\n",
-        static_cast<unsigned long long>(seed), static_cast<unsigned long long>(machine_->events()),
-        static_cast<double>(now().ns) / 1e9, static_cast<unsigned long long>(k().nr_forks),
-        static_cast<unsigned long long>(k().nr_exits),
-        static_cast<unsigned long long>(nr_attached_), static_cast<unsigned long long>(nr_ejected_),
-        took.count());
-    EXPECT_EQ(unwanted_, "");
+    report(seed, started);
+    EXPECT_EQ(unwanted_, "") << "seed " << seed;
     EXPECT_GT(nr_attached_, events / 50'000);
-    EXPECT_GE(nr_ejected_, events / 200'000);
+    EXPECT_GE(nr_ejected_, events / 500'000);
+    EXPECT_GE(nr_restarts_, events / 500'000);
     EXPECT_GT(k().nr_forks, events / 200);
+    EXPECT_GT(nr_groups_, events / 1'000);
+    EXPECT_GT(nr_moves_, events / 500);
+    EXPECT_GT(nr_downs_, events / 100'000);
     end();
+    if (HasFailure()) FAIL() << "USCX_STRESS_FIRST=" << seed << " USCX_STRESS_SEEDS=1";
   }
 }
 
 TEST_F(StressTest, EverythingAtOnceExplored) {
+  const u64 first = setting("USCX_STRESS_FIRST", 1);
   const u64 seeds = setting("USCX_STRESS_SEEDS", 1);
   const u64 events = setting("USCX_STRESS_EVENTS", 150'000) / 4;
-  for (u64 seed = 1; seed <= seeds; ++seed) {
+  for (u64 seed = first; seed < first + seeds; ++seed) {
     ASSERT_NO_FATAL_FAILURE(begin("1n2l2c1t", seed, true));
     ASSERT_NO_FATAL_FAILURE(run_events(events));
     EXPECT_EQ(unwanted_, "") << "seed " << seed;
     end();
+    if (HasFailure()) FAIL() << "USCX_STRESS_FIRST=" << seed << " USCX_STRESS_SEEDS=1";
   }
 }
 
