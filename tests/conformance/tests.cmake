@@ -40,7 +40,9 @@ uscx_loader_program(conformance_verifier ${verifier}/main.cc ${verifier}/expecta
   ${verifier}/messages.cc ${verifier}/subject.cc ${verifier}/testmod.cc ${verifier}/testmod_btf.cc
   ${verifier}/workers.cc)
 uscx_loader_program(conformance_random ${verifier}/random/main.cc ${verifier}/random/batch.cc
-  ${verifier}/random/generate.cc ${verifier}/random/recorded.cc ${verifier}/workers.cc)
+  ${verifier}/random/generate.cc
+  ${verifier}/random/generate_flow.cc ${verifier}/random/generate_memory.cc
+  ${verifier}/random/generate_calls.cc ${verifier}/random/refusal.cc ${verifier}/random/recorded.cc ${verifier}/workers.cc)
 uscx_loader_program(verifier_speed bench/verifier_speed.cc)
 
 # Links the parts of a scheduler for tools/scx-crates.sh.

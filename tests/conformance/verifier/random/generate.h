@@ -18,10 +18,12 @@ namespace uscx::conformance {
 struct GeneratedMap {
   u32 type, key_size, value_size, max_entries;
 };
-inline constexpr std::array<GeneratedMap, 2> kGeneratedMaps = {{
-    {2, 4, 48, 4},   // ARRAY
-    {1, 8, 24, 16},  // HASH
+inline constexpr std::array<GeneratedMap, 3> kGeneratedMaps = {{
+    {2, 4, 48, 4},     // ARRAY
+    {1, 8, 24, 16},    // HASH
+    {27, 0, 0, 4096},  // RINGBUF
 }};
+inline constexpr u32 kGeneratedRingbuf = 2;
 
 /// What differs between kernels and runs.
 struct GeneratorLinks {

@@ -123,9 +123,8 @@ class Runner final : public Machine {
       bpf.run(**object, args);
     } else {
       void* context = bpf.window().allocate(kContext, bpf::kProgramMemory);
-      impl.in_run([&] {
-        return impl.engine->run_with_context(**object, reinterpret_cast<u64>(context));
-      });
+      impl.in_run(
+          [&] { return impl.engine->run_with_context(**object, reinterpret_cast<u64>(context)); });
       bpf.window().free(context);
     }
     for (const std::string& line : host_.take_kernel_log()) {
