@@ -13,11 +13,13 @@ here=$(cd "$(dirname "$0")" && pwd)
 dest=$1
 link=$2
 [ -x "$link" ] || die "usage: scx-crates.sh DEST BPF_LINK"
-schedulers="scx_lavd scx_layered scx_rusty scx_bpfland scx_flash scx_p2dq scx_cosmos scx_tickless
-	scx_rustland_core"
+# scx_rustland and scx_rlfifo have no BPF of their own: theirs is scx_rustland_core's. scx_mitosis and
+# scx_wd40 are not in the registry.
+schedulers="scx_lavd scx_layered scx_rusty scx_bpfland scx_flash scx_p2dq scx_chaos scx_cosmos
+	scx_beerland scx_tickless scx_cake scx_pandemonium scx_rustland_core"
 
 # Counted up when this script changes what it makes.
-recipe=1
+recipe=2
 
 # crate_dir NAME: where cargo has unpacked the newest version, fetched if need be.
 crate_dir() {
@@ -38,12 +40,12 @@ build_one() {	# NAME OUT
 	local dir main sources source objects= bpf_h includes
 	dir=$(crate_dir "$1")
 	[ -n "$dir" ] || { say "$1: not in the registry"; return 0; }
-	main=src/bpf/main.bpf.c
-	[ -e "$dir/$main" ] || main=assets/bpf/main.bpf.c
+	main=$(sed -n 's/.*enable_skel("\([^"]*\)".*/\1/p' "$dir/build.rs" 2> /dev/null || true)
+	[ -n "$main" ] || main=assets/bpf/main.bpf.c
 	bpf_h=$(crate_dir scx_cargo)/bpf_h
 	includes="-I$(dirname "$dir/$main") -I$bpf_h -I$bpf_h/bpf-compat -I$headers -I$root
 		-idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include"
-	sources="$main $(sed -n 's/.*add_source("\([^"]*\)").*/\1/p' "$dir/build.rs")"
+	XX
 	mkdir -p "$2/parts"
 	for source in $sources; do
 		compile "$dir/$source" "$2/parts/$(basename "$source").o" $includes 2> "$2/parts/log" || {

@@ -256,7 +256,8 @@ Result<void> FrontDoor::prog_check_and_resolve(Program& program, UserLog& log) {
                                        .functions = functions,
                                        .lines = lines,
                                        .log_level = a.log_level & kLogLevels,
-                                       .prog_flags = a.prog_flags};
+                                       .prog_flags = a.prog_flags,
+                                       .claims = bpf_.impl().claims};
   verifier::VerifyResult checked =
       bpf_.impl().verify_programs ? verifier::verify(input) : verifier::resolve_only(input);
   log.add(checked.log);

@@ -26,6 +26,10 @@
 
 namespace uscx::bpf {
 
+namespace verifier {
+struct Claims;
+}
+
 /// A loaded BTF: a program object's, the kernel's own (id 1) or a module's.
 struct BtfObject {
   u32 id = 0;
@@ -119,6 +123,8 @@ struct Bpf::Impl {
 
   /// Off only in tests of what the engines catch.
   bool verify_programs = true;
+  /// Where a test wants to know what the verifier held to be true of the next program loaded.
+  verifier::Claims* claims = nullptr;
   std::map<std::string, u64> unserved;
 
   /// The map whose address a program passed; null where it is none.

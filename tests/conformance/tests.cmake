@@ -40,6 +40,7 @@ uscx_loader_program(conformance_verifier ${verifier}/main.cc ${verifier}/expecta
   ${verifier}/messages.cc ${verifier}/subject.cc ${verifier}/testmod.cc ${verifier}/testmod_btf.cc
   ${verifier}/workers.cc)
 uscx_loader_program(conformance_random ${verifier}/random/main.cc ${verifier}/random/batch.cc
+  ${verifier}/random/machine.cc ${verifier}/random/run_check.cc ${verifier}/random/sound.cc
   ${verifier}/random/generate.cc
   ${verifier}/random/generate_flow.cc ${verifier}/random/generate_memory.cc
   ${verifier}/random/generate_calls.cc ${verifier}/random/refusal.cc ${verifier}/random/recorded.cc ${verifier}/workers.cc)

@@ -114,6 +114,10 @@ u64 Engine::run_callback(const Program& program, u64 callback,
   return impl_->run(program, callback_insn(callback), 0, registers);
 }
 
+void Engine::observe(StepObserver* observer) {
+  impl_->env.observer = observer;
+}
+
 u64 Engine::faults_to_zero() const {
   return impl_->faults_to_zero;
 }
@@ -133,7 +137,7 @@ ExecRun::ExecRun(const ExecEnvironment& env_, const Program& program_,
 u64 ExecRun::execute(u32 entry, const std::array<u64, 5>& registers) {
   if (depth >= kMaxFrames) return abandon_deep(entry);
   if (insns > limit) return abandon_long(entry);  // callbacks that loop
-  if (!decoded.jit || !decoded.jit->is_entry(entry)) return interpret(entry, registers);
+  if (!decoded.jit || !decoded.jit->is_entry(entry) || env.observer) return interpret(entry, registers);
   const u32 bottom = depth++;
   const u64 saved_may_goto = may_goto;
   const u64 saved_unwind_sp = unwind_sp;

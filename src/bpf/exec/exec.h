@@ -17,6 +17,7 @@
 namespace uscx::bpf {
 
 class Bpf;
+class StepObserver;
 
 /// Most instructions one run may execute, callbacks included. The real kernel has no such limit
 /// (the verifier bounds programs); ours ends what the verifier would not have let in.
@@ -52,6 +53,8 @@ struct ExecEnvironment {
   /// Machine code leaves out checks of what the verifier proved. Off until the proofs have been
   /// compared with the checking engine over all programs there are.
   bool trust_proofs = false;
+  /// Sees every instruction; programs are interpreted then, whatever the engine's kind.
+  StepObserver* observer = nullptr;
 };
 
 /// Runs programs that check_program accepted. Reentrant: runs nest (kfuncs run programs) and
@@ -67,6 +70,8 @@ class Engine {
   EngineKind kind() const;
   /// From now on; a program that ran already keeps its form until Program::decoded is reset.
   void use(EngineKind kind);
+  /// Shows every instruction to `observer` from now on; null: to nobody.
+  void observe(StepObserver* observer);
   /// Makes the engine's form of `program` now rather than at its first run.
   void prepare(const Program& program);
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "bpf/exec/arith.h"
+#include "bpf/exec/observer.h"
 #include "bpf/exec/run.h"
 #include "bpf/maps/arena.h"
 
@@ -117,10 +118,11 @@ struct Frame {
 
 }  // namespace
 
-#define USCX_NEXT                             \
-  do {                                        \
-    n++;                                      \
-    goto* labels[static_cast<u32>(op->code)]; \
+#define USCX_NEXT                                                                       \
+  do {                                                                                  \
+    n++;                                                                                \
+    if constexpr (observed) env.observer->step(*this, static_cast<u32>(op - first), r); \
+    goto* labels[static_cast<u32>(op->code)];                                           \
   } while (0)
 #define USCX_ADDR(reg) (r[reg] + static_cast<u64>(static_cast<s64>(op->off)))
 
@@ -185,6 +187,13 @@ struct Frame {
   USCX_NEXT
 
 u64 ExecRun::interpret(u32 entry, const std::array<u64, 5>& registers) {
+  if (env.observer) [[unlikely]]
+    return loop<true>(entry, registers);
+  return loop<false>(entry, registers);
+}
+
+template <bool observed>
+u64 ExecRun::loop(u32 entry, const std::array<u64, 5>& registers) {
   static const void* const labels[] = {
 #define USCX_FOUR(name) &&l_##name##64k, &&l_##name##64x, &&l_##name##32k, &&l_##name##32x,
 #define USCX_ONE(name) &&l_##name,

@@ -85,6 +85,8 @@ struct ExecRun : RunState, CallbackTarget {
 
  private:
   u64 interpret(u32 entry, const std::array<u64, 5>& registers);
+  template <bool observed>
+  u64 loop(u32 entry, const std::array<u64, 5>& registers);
 };
 
 }  // namespace uscx::bpf

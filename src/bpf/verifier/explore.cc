@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The walk: one path after another, depth first, until each is done or one is refused. Linux:
 // do_check and what is around it.
+#include "bpf/verifier/claims.h"
 #include "bpf/verifier/internal.h"
 
 namespace uscx::bpf::verifier {
@@ -191,6 +192,7 @@ int explore(Verifier& v) {
       if (v.log.per_insn()) log_insn(v);
       v.log.trim();
       aux.seen = true;
+      if (v.in.claims) v.in.claims->add(v.insn_idx, *v.state);
       prev = static_cast<s32>(v.insn_idx);
       step = check_insn(v, insn, &do_print_state);
       if (step < 0) return step;

@@ -376,7 +376,8 @@ int state_visited(Verifier& v, u32 insn_idx) {
       }
     } else {
       const bool loop = incomplete_read_marks(v, *old);
-      if (states_equal(v, *old, cur, loop ? Exactness::kRangeWithin : Exactness::kNotExact)) {
+      if (states_equal(v, *old, cur,
+                       loop || v.in.claims ? Exactness::kRangeWithin : Exactness::kNotExact)) {
         return on_hit(v, *old, insn_idx, loop);
       }
     }

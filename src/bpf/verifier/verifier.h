@@ -16,6 +16,8 @@
 
 namespace uscx::bpf::verifier {
 
+struct Claims;
+
 /// What the loader may do. All of it unless a test asks otherwise.
 struct Capabilities {
   bool bpf = true;      // CAP_BPF: loops, calls, bounded precision
@@ -32,6 +34,7 @@ struct VerifyInput {
   u32 log_level = 0;                             // BPF_LOG_LEVEL1 | BPF_LOG_LEVEL2 | BPF_LOG_STATS
   u32 prog_flags = 0;  // BPF_F_STRICT_ALIGNMENT, TEST_STATE_FREQ, ...: uapi::ProgFlags
   Capabilities caps = {};
+  Claims* claims = nullptr;  // where set, filled
 };
 
 /// Linux: what print_verification_stats prints.

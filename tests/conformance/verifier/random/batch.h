@@ -30,6 +30,7 @@ class Batch {
 
   /// False where the maps could not be made.
   bool ready() const;
+  s32 map_fd(u32 map) const { return links_.map_fds[map]; }
   GeneratedProgram program(u64 seed) const { return generate_program(seed, links_); }
   Verdict load(const GeneratedProgram& program, bool keep = false);
   /// The last load's whole log.

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // conformance_random: generated programs, against what a real kernel said of them (compare), or
 // run in the checking interpreter where the verifier accepts them (sound).
-#include <bpf/btf.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -15,24 +13,15 @@
 #include <memory>
 #include <sstream>
 
-#include "bpf/impl.h"
-#include "cli/loader_host.h"
-#include "conformance/verifier/random/batch.h"
+#include "conformance/verifier/random/machine.h"
 #include "conformance/verifier/random/recorded.h"
-#include "conformance/verifier/workers.h"
+#include "conformance/verifier/random/sound.h"
 
 namespace uscx::conformance {
 namespace {
 
-constexpr u32 kChunk = 100;  // seeds an item of the worker pool has
-constexpr char kBetween = '\x1e';
-
-struct Options {
-  std::string vmlinux;
+struct Options : Range {
   std::string data;
-  u64 first = 0;
-  u64 count = 2000;
-  u32 jobs = 2;
   double floor = 0;
   u32 unsafe = 0;
 };
@@ -44,28 +33,6 @@ std::vector<std::byte> read_file(const std::string& path) {
   std::memcpy(out.data(), bytes.data(), bytes.size());
   return out;
 }
-
-/// A kernel and a batch in it, made in a worker's process.
-class Machine : public Worker {
- public:
-  Machine(const Options& options, std::span<const std::byte> vmlinux)
-      : options_(options), host_(btf::kDefaultVersion, vmlinux) {
-    const auto bytes = host_.kernel().bpf().vmlinux_bytes();
-    types_ = btf__new(bytes.data(), static_cast<u32>(bytes.size()));
-    host_.run([this] { batch_ = std::make_unique<Batch>(types_); });
-  }
-
- protected:
-  u64 first_of(u32 chunk) const { return options_.first + u64{chunk} * kChunk; }
-  u64 end_of(u32 chunk) const {
-    return std::min(first_of(chunk) + kChunk, options_.first + options_.count);
-  }
-
-  const Options& options_;
-  cli::LoaderHost host_;
-  ::btf* types_ = nullptr;
-  std::unique_ptr<Batch> batch_;
-};
 
 /// "ERRNO REASON" of each seed.
 class Comparer final : public Machine {
@@ -81,56 +48,6 @@ class Comparer final : public Machine {
       }
     });
     return out;
-  }
-};
-
-/// Runs what is accepted, three times with other random memory; a line of faults.
-class Runner final : public Machine {
- public:
-  using Machine::Machine;
-  std::string check(u32 chunk) override {
-    u32 accepted = 0;
-    std::string faults;
-    host_.run([&] {
-      for (u64 seed = first_of(chunk); seed < end_of(chunk); ++seed) {
-        const GeneratedProgram program = batch_->program(seed);
-        const Verdict v = batch_->load(program, true);
-        if (v.fd < 0) continue;
-        ++accepted;
-        const std::string fault = run(program, v.fd);
-        if (!fault.empty()) faults += fmt::format("seed {}: {}{}", seed, fault, kBetween);
-        ::close(v.fd);
-        if (seed % 16 == 0) host_.kernel().bpf().reap_closed_fds();
-      }
-    });
-    return fmt::format("{}{}{}", accepted, kBetween, faults);
-  }
-
- private:
-  /// Runs with a context of the type's shape; what the kernel logged as a fault, or empty.
-  std::string run(const GeneratedProgram& program, int fd) {
-    bpf::Bpf& bpf = host_.kernel().bpf();
-    bpf::Bpf::Impl& impl = bpf.impl();
-    const auto object = impl.fds.get<bpf::Program>(fd);
-    if (!object) return "its descriptor is no program";
-    host_.take_kernel_log();
-    constexpr u32 kContext = 256;
-    constexpr u32 kStructOps = 27, kSocketFilter = 1, kSchedCls = 3;
-    // The context of packets is converted by the kernel; those programs are only verified.
-    if (program.type == kSocketFilter || program.type == kSchedCls) return {};
-    if (program.type == kStructOps) {
-      const u64 args[] = {reinterpret_cast<u64>(&host_.kernel().current()), 0};
-      bpf.run(**object, args);
-    } else {
-      void* context = bpf.window().allocate(kContext, bpf::kProgramMemory);
-      impl.in_run(
-          [&] { return impl.engine->run_with_context(**object, reinterpret_cast<u64>(context)); });
-      bpf.window().free(context);
-    }
-    for (const std::string& line : host_.take_kernel_log()) {
-      if (line.find("fault") != line.npos) return line;
-    }
-    return {};
   }
 };
 
@@ -211,11 +128,12 @@ int compare(Options options) {
 int sound(const Options& options) {
   const auto vmlinux =
       options.vmlinux.empty() ? std::vector<std::byte>() : read_file(options.vmlinux);
-  u64 accepted = 0, faults = 0;
+  SoundCounts counts;
+  u64 faults = 0;
   WorkerPool pool;
   pool.jobs = options.jobs;
-  pool.timeout_s = 120;
-  pool.make_worker = [&] { return std::make_unique<Runner>(options, vmlinux); };
+  pool.timeout_s = 300;
+  pool.make_worker = [&] { return std::make_unique<SoundRunner>(options, vmlinux); };
   pool.done = [&](u32 chunk, const std::string& answer, bool lost) {
     if (lost) {
       ++faults;
@@ -223,15 +141,20 @@ int sound(const Options& options) {
       return;
     }
     const auto parts = split(answer);
-    accepted += std::stoull(parts[0]);
+    counts.add(parts[0]);
     for (std::size_t i = 1; i < parts.size(); ++i) {
       ++faults;
       fmt::print("FAULT {}\n", parts[i]);
+      std::fflush(stdout);
     }
   };
   pool.run(chunks(options));
-  fmt::print("{} programs, {} accepted and run, {} faults\n", options.count, accepted, faults);
-  return faults == 0 && accepted ? 0 : 1;
+  fmt::print(
+      "{} programs: {} accepted and run, {} runs; {} of packets accepted, not run; registers of {} "
+      "programs compared at {} instructions, {} not (too many states); {} faults\n",
+      options.count, counts.accepted, counts.runs, counts.only_loaded, counts.claimed,
+      counts.compared, counts.unclaimed, faults);
+  return faults == 0 && counts.compared ? 0 : 1;
 }
 
 }  // namespace
