@@ -45,7 +45,7 @@ build_one() {	# NAME OUT
 	bpf_h=$(crate_dir scx_cargo)/bpf_h
 	includes="-I$(dirname "$dir/$main") -I$bpf_h -I$bpf_h/bpf-compat -I$headers -I$root
 		-idirafter /usr/include/x86_64-linux-gnu -idirafter /usr/include"
-	XX
+	sources="$main $(sed -n 's/.*add_source("\([^"]*\)").*/\1/p' "$dir/build.rs" 2> /dev/null || true)"
 	mkdir -p "$2/parts"
 	for source in $sources; do
 		compile "$dir/$source" "$2/parts/$(basename "$source").o" $includes 2> "$2/parts/log" || {
