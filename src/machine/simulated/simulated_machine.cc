@@ -155,7 +155,9 @@ void SimulatedMachine::handle(Handle handle) {
     }
     case Kind::kResched:
       queue_.release(handle);
+      at(cpu).left_idle = event.target != nullptr;
       kernel_->irq_resched(cpu);
+      at(cpu).left_idle = false;
       break;
     case Kind::kIrqWork: {
       auto& work = *static_cast<sched::IrqWork*>(event.target);
@@ -254,7 +256,11 @@ void SimulatedMachine::switched(CpuId cpu, Task& prev, Task& next) {
   c.step = nullptr;
   c.task = next.is_idle() ? nullptr : &next;
   if (c.task != nullptr) {
-    c.overhead_ns += prev.is_idle() ? costs_.idle_exit_ns : costs_.context_switch_ns;
+    if (!prev.is_idle()) {
+      c.overhead_ns += costs_.context_switch_ns;
+    } else if (!c.left_idle) {
+      c.overhead_ns += costs_.idle_exit_ns;
+    }
     c.overhead_ns += migration_cost(next.ran_on, cpu);
     next.ran_on = cpu;
   }
@@ -302,8 +308,14 @@ void SimulatedMachine::send_resched(CpuId to) {
   USCX_ASSERT(to >= 0 && static_cast<u32>(to) < cpus_.size());
   // One that a CPU sends itself comes when it has done what it is about: the next task gets at
   // least a little time, however often its scheduler asks for another.
-  const u64 busy_ns = to == handling_ ? at(to).overhead_ns : 0;
-  queue_.arm(make_event(Kind::kResched, to, nullptr), now_ + busy_ns + ipi_latency_ns());
+  Cpu& c = at(to);
+  u64 before_ns = to == handling_ ? c.overhead_ns : 0;
+  // An idle CPU has to leave its idle state before it looks for something to run: others that look
+  // meanwhile are first.
+  const bool idle = to != handling_ && c.task == nullptr;
+  if (idle) before_ns += costs_.idle_exit_ns;
+  const Handle event = make_event(Kind::kResched, to, idle ? &c : nullptr);
+  queue_.arm(event, now_ + before_ns + ipi_latency_ns());
 }
 
 bool SimulatedMachine::queue_irq_work(sched::IrqWork& work, CpuId to) {

@@ -70,7 +70,8 @@ class SimulatedMachine : public sched::Machine {
   struct Event {
     Kind kind;
     CpuId cpu;
-    void* target;  // kTimer: the Timer; kIrqWork: the IrqWork; kResume: the explored machine's own
+    void* target;  // kTimer: the Timer; kIrqWork: the IrqWork; kResume: the explored machine's own;
+                   // kResched: null, or its time includes that of leaving idle
   };
   /// What a CPU does: first it pays `overhead_ns`, then it computes `step`, or asks the kernel for
   /// one where that is null. All as of `since_ns`.
@@ -82,6 +83,7 @@ class SimulatedMachine : public sched::Machine {
     u64 since_ns = 0;
     u64 overhead_ns = 0;
     u32 capacity = 1024;
+    bool left_idle = false;  // what leaving idle costs has been paid by waiting for the interrupt
   };
 
   Cpu& at(CpuId cpu);
