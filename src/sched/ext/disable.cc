@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Disabling a scheduler, on its helper thread. Linux: scx_root_disable.
+#include "sched/ext/cid.h"
 #include "sched/ext/queue.h"
 #include "sched/ext/task_iter.h"
 #include "sched/ext/worker.h"
@@ -30,6 +31,13 @@ void turn_off(Sched& sch) {
   ext.tid_to_task = false;
   sch.has_op_bits.reset();
   idle_disable(ext);
+}
+
+/// 7.2 keeps the numbers, of which kfuncs that need no scheduler still tell.
+void retire_cids(Ext::Impl& ext) {
+  if (!ext.cids) return;
+  if (ext.kernel.config().version < btf::KernelVersion{7, 3}) return ext.cids->retire_topology();
+  ext.cids.reset();
 }
 
 void log_disable(Sched& sch) {
@@ -82,6 +90,7 @@ void root_disable(Sched& sch) {
   sch.dead = true;
   kernel.synchronize_rcu();
   ext.root = nullptr;
+  retire_cids(ext);
   refresh_watchdog(ext);
   ext.enable_mutex.unlock(kernel);
   set_enable_state(ext, abi::SCX_DISABLED);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Enabling a scheduler. Linux: scx_enable, scx_root_enable_workfn.
 #include "bpf/bpf.h"
+#include "sched/cgroup.h"
+#include "sched/ext/cid.h"
 #include "sched/ext/queue.h"
 #include "sched/ext/rescue.h"
 #include "sched/ext/task_iter.h"
@@ -53,6 +55,8 @@ class Enabling {
   }
 
   int publish_cpus_locked() {
+    ext_.cids = std::make_shared<CidTables>(kernel_.machine().topology(), kernel_.online_mask(),
+                                            sch_.ops.cid_shard_size);
     ext_.root = &sch_;
     if (step_fails(ext_, EnableStep::kLink)) return -ENOMEM;
     refresh_watchdog(ext_);
@@ -291,6 +295,34 @@ void root_enable(Ext::Impl& ext, EnableCmd& cmd) {
   flush_disable_work(*sch);
 }
 
+/// A table with a cgroup: a sub-scheduler, which the root one must accept by ops.sub_attach(). Only
+/// those of the cid form have that. Returns the positive errno. Linux: scx_sub_enable_workfn.
+int sub_enable(Ext::Impl& ext, const EnableCmd& cmd, u64 cgroup_id) {
+  ext.enable_mutex.lock(ext.kernel);
+  int ret = EOPNOTSUPP;
+  if (!ext.enabled) {
+    ret = ENODEV;
+  } else if (ext.by_map.contains(cmd.table->map_id)) {
+    ret = EBUSY;
+  } else if (ext.kernel.cgroups().from_id(cgroup_id) == nullptr) {
+    ret = ENOENT;
+  } else {
+    USCX_ASSERT(!ext.root->is_cid_type);  // those cannot be attached yet
+  }
+  ext.enable_mutex.unlock(ext.kernel);
+  return ret;
+}
+
+void enable_as_asked(Ext::Impl& ext, EnableCmd& cmd) {
+  const char* type = cmd.cid_form ? "sched_ext_ops_cid" : "sched_ext_ops";
+  const u64 cgroup_id = read_ops(ext.kernel.bpf().vmlinux(), type, *cmd.table).sub_cgroup_id;
+  if (cgroup_id > 1) {
+    cmd.ret = sub_enable(ext, cmd, cgroup_id);
+  } else {
+    root_enable(ext, cmd);
+  }
+}
+
 }  // namespace
 
 SchedClass& setscheduler_class(Kernel& kernel, const Task& p) {
@@ -307,7 +339,7 @@ int enable(Ext::Impl& ext, std::shared_ptr<bpf::StructOpsTable> table, bool cid_
   cmd.table = std::move(table);
   cmd.cid_form = cid_form;
   ext.enable_helper->queue([&] {
-    root_enable(ext, cmd);
+    enable_as_asked(ext, cmd);
     cmd.done = true;
     cmd.waiters.wake_all(kernel);
   });

@@ -27,6 +27,7 @@
 
 namespace uscx::sched::ext {
 
+class CidTables;   // cid.h
 struct IdleState;  // idle.cc
 struct DumpState;  // dump.cc
 class TaskIter;    // task_iter.h
@@ -322,6 +323,7 @@ struct Ext::Impl {
   std::map<u64, std::unique_ptr<DsqCursor>> cursors;  // of programs' iterators, by handle
   u64 next_cursor = 1;
 
+  std::shared_ptr<CidTables> cids;  // those programs see; null before there are any
   std::shared_ptr<IdleState> idle;  // owned by idle.cc
   std::shared_ptr<DumpState> dump;  // owned by dump.cc
   ExitRecord last_exit;

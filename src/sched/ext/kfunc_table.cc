@@ -28,15 +28,6 @@ constexpr u32 kIdleCpu = kSetIdle | kSetCpuOnly;
 constexpr u32 kAnyCpu = kSetAny | kSetCpuOnly;
 constexpr u32 kCurr = kImpl | kKfRetNull | kKfRcuProtected;
 
-constexpr KfuncRow cid(std::string_view name, u32 sets, u32 flags,
-                       btf::KernelVersion since = kAlways) {
-  return {.name = name, .sets = sets, .flags = flags, .form = KfuncForm::kCid, .since = since};
-}
-constexpr KfuncRow sub(std::string_view name, u32 sets, u32 flags,
-                       btf::KernelVersion since = kAlways) {
-  return {.name = name, .sets = sets, .flags = flags, .form = KfuncForm::kSub, .since = since};
-}
-
 constexpr auto kKfuncs = std::to_array<KfuncRow>({
     {"scx_bpf_dsq_insert", kSetEnqueueDispatch, kImpl | kKfRcu},
     {"scx_bpf_dsq_insert___v2", kSetEnqueueDispatch, kImpl | kKfRcu},
@@ -51,7 +42,7 @@ constexpr auto kKfuncs = std::to_array<KfuncRow>({
     {"scx_bpf_dsq_move_set_vtime", kMove, kKfRcu},
     {"scx_bpf_dsq_move", kMove, kKfRcu},
     {"scx_bpf_dsq_move_vtime", kMove, kKfRcu},
-    sub("scx_bpf_sub_dispatch", kSetDispatch, kImpl),
+    {"scx_bpf_sub_dispatch", kSetDispatch, kImpl},
 
     {"scx_bpf_reenqueue_local", kSetCpuRelease, kImpl},
 
@@ -63,7 +54,7 @@ constexpr auto kKfuncs = std::to_array<KfuncRow>({
     {"scx_bpf_task_set_slice", kSetAny, kImpl | kKfRcu},
     {"scx_bpf_task_set_dsq_vtime", kSetAny, kImpl | kKfRcu},
     {"scx_bpf_kick_cpu", kAnyCpu, kImpl},
-    cid("scx_bpf_kick_cid", kSetAny, kImpl),
+    {"scx_bpf_kick_cid", kSetAny, kImpl},
     {"scx_bpf_dsq_nr_queued", kSetAny, kImpl},
     {"scx_bpf_destroy_dsq", kSetAny, kImpl},
     {"scx_bpf_dsq_peek", kSetAny, kCurr},
@@ -78,33 +69,33 @@ constexpr auto kKfuncs = std::to_array<KfuncRow>({
     {"scx_bpf_cpuperf_cap", kAnyCpu, kImpl},
     {"scx_bpf_cpuperf_cur", kAnyCpu, kImpl},
     {"scx_bpf_cpuperf_set", kAnyCpu, kImpl},
-    cid("scx_bpf_cidperf_cap", kSetAny, kImpl),
-    cid("scx_bpf_cidperf_cur", kSetAny, kImpl),
-    cid("scx_bpf_cidperf_set", kSetAny, kImpl),
+    {"scx_bpf_cidperf_cap", kSetAny, kImpl},
+    {"scx_bpf_cidperf_cur", kSetAny, kImpl},
+    {"scx_bpf_cidperf_set", kSetAny, kImpl},
     {"scx_bpf_nr_node_ids", kSetAny, 0},
     {"scx_bpf_nr_cpu_ids", kSetAny, 0},
-    cid("scx_bpf_nr_cids", kSetAny, 0),
-    cid("scx_bpf_nr_online_cids", kSetAny, 0),
-    cid("scx_bpf_online_cmask", kSetAny, kImpl, k7_3),
-    cid("scx_bpf_this_cid", kSetAny, 0),
+    {"scx_bpf_nr_cids", kSetAny, 0},
+    {"scx_bpf_nr_online_cids", kSetAny, 0},
+    {.name = "scx_bpf_online_cmask", .sets = kSetAny, .flags = kImpl, .since = k7_3},
+    {"scx_bpf_this_cid", kSetAny, 0},
     {"scx_bpf_get_possible_cpumask", kAnyCpu, kKfAcquire},
     {"scx_bpf_get_online_cpumask", kAnyCpu, kKfAcquire},
     {"scx_bpf_put_cpumask", kAnyCpu, kKfRelease},
     {"scx_bpf_task_running", kSetAny, kKfRcu},
     {"scx_bpf_task_cpu", kAnyCpu, kKfRcu},
-    cid("scx_bpf_task_cid", kSetAny, kKfRcu),
+    {"scx_bpf_task_cid", kSetAny, kKfRcu},
     {.name = "scx_bpf_cpu_rq", .sets = kAnyCpu, .flags = kImpl, .until = k7_3},
     {"scx_bpf_locked_rq", kSetAny, kImpl | kKfRetNull},
     {"scx_bpf_cpu_curr", kAnyCpu, kCurr},
-    cid("scx_bpf_cid_curr", kSetAny, kCurr),
+    {"scx_bpf_cid_curr", kSetAny, kCurr},
     {"scx_bpf_tid_to_task", kSetAny, kKfRetNull | kKfRcuProtected},
     {"scx_bpf_now", kSetAny, 0},
     {.name = "scx_bpf_events", .sets = kSetAny, .flags = kImpl, .flags_until_7_3 = 0},
     {"scx_bpf_task_cgroup", kSetAny, kImpl | kKfRcu | kKfAcquire},
-    sub("scx_bpf_sub_grant", kSetAny, kImpl, k7_3),
-    sub("scx_bpf_sub_revoke", kSetAny, kImpl, k7_3),
-    sub("scx_bpf_sub_caps", kSetAny, kImpl, k7_3),
-    sub("scx_bpf_sub_kill_bstr", kSetAny, kImpl, k7_3),
+    {.name = "scx_bpf_sub_grant", .sets = kSetAny, .flags = kImpl, .since = k7_3},
+    {.name = "scx_bpf_sub_revoke", .sets = kSetAny, .flags = kImpl, .since = k7_3},
+    {.name = "scx_bpf_sub_caps", .sets = kSetAny, .flags = kImpl, .since = k7_3},
+    {.name = "scx_bpf_sub_kill_bstr", .sets = kSetAny, .flags = kImpl, .since = k7_3},
 
     {"scx_bpf_cpu_node", kIdleCpu, kImpl},
     {"scx_bpf_get_idle_cpumask_node", kIdleCpu, kImpl | kKfAcquire},
@@ -118,10 +109,13 @@ constexpr auto kKfuncs = std::to_array<KfuncRow>({
     {"scx_bpf_pick_any_cpu_node", kIdleCpu, kImpl | kKfRcu},
     {"scx_bpf_pick_any_cpu", kIdleCpu, kImpl | kKfRcu},
 
-    cid("scx_bpf_cid_override", kSetInitCids, kImpl | kKfSleepable),
-    cid("scx_bpf_cid_to_cpu", kSetCid, kImpl),
-    cid("scx_bpf_cpu_to_cid", kSetCid, kImpl),
-    cid("scx_bpf_cid_topo", kSetCid, kImpl),
+    {.name = "scx_bpf_cid_override",
+     .sets = kSetInitCids,
+     .flags = kImpl | kKfSleepable,
+     .served_until = k7_3},
+    {"scx_bpf_cid_to_cpu", kSetCid, kImpl},
+    {"scx_bpf_cpu_to_cid", kSetCid, kImpl},
+    {"scx_bpf_cid_topo", kSetCid, kImpl},
 });
 
 constexpr auto kMembers = std::to_array<MemberRow>({

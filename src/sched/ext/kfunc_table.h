@@ -31,24 +31,21 @@ enum KfuncSet : u32 {
 /// Sets that every callback may call. (7.2 does not filter the cid set, which comes to the same.)
 inline constexpr u32 kFreeSets = kSetAny | kSetIdle | kSetCid;
 
-/// What this build does with a kfunc.
-enum class KfuncForm : u8 {
-  kServed,
-  kCid,  // of the cid form: declared, not served yet
-  kSub,  // of sub-schedulers: declared, not served yet
-};
-
 struct KfuncRow {
   std::string_view name;
   u32 sets = 0;
-  u32 flags = 0;  // bpf::KfuncFlags
-  KfuncForm form = KfuncForm::kServed;
-  btf::KernelVersion since{};  // {}: the oldest profile
-  btf::KernelVersion until{};  // {}: still there
-  u32 flags_until_7_3 = ~0U;   // where 7.2's flags differ
+  u32 flags = 0;                      // bpf::KfuncFlags
+  btf::KernelVersion since{};         // {}: the oldest profile
+  btf::KernelVersion until{};         // {}: still there
+  u32 flags_until_7_3 = ~0U;          // where 7.2's flags differ
+  btf::KernelVersion served_until{};  // from then on only the cid form reaches it; {}: never
 
   bool exists_in(btf::KernelVersion version) const {
     return version >= since && (until == btf::KernelVersion{} || version < until);
+  }
+  /// False: a program with a live call of it is refused at load, by name.
+  bool served_in(btf::KernelVersion version) const {
+    return served_until == btf::KernelVersion{} || version < served_until;
   }
   u32 flags_in(btf::KernelVersion version) const {
     return flags_until_7_3 != ~0U && version < btf::KernelVersion{7, 3} ? flags_until_7_3 : flags;

@@ -11,11 +11,11 @@ void register_kfuncs(Ext::Impl& ext) {
   bpf::KfuncRegistry& registry = ext.kernel.bpf().kfuncs();
   const btf::KernelVersion version = ext.kernel.config().version;
   for (const auto entries : {queue_kfuncs(), iter_kfuncs(), idle_kfuncs(), cpu_kfuncs(),
-                             task_kfuncs(), message_kfuncs()}) {
+                             cid_kfuncs(), sub_kfuncs(), task_kfuncs(), message_kfuncs()}) {
     for (const KfuncEntry& entry : entries) {
       const KfuncRow* row = find_kfunc_row(entry.name);
-      USCX_ASSERT(row && row->form == KfuncForm::kServed);
-      if (!row->exists_in(version)) continue;
+      USCX_ASSERT(row != nullptr);
+      if (!row->exists_in(version) || !row->served_in(version)) continue;
       registry.add(
           {.name = entry.name,
            .flags = row->flags_in(version),
@@ -23,8 +23,7 @@ void register_kfuncs(Ext::Impl& ext) {
            .set = set_name(row->sets, version)});
     }
   }
-  // Kfuncs of the cid form and of sub-schedulers are in the table but not served yet: a program
-  // with a live call of one is refused at load, by name.
+  // What only the cid form reaches is in the table but not served: see KfuncRow::served_in().
   registry.add_filter([version](const bpf::Program& prog, const bpf::Kfunc& kfunc) {
     return filter_kfunc(prog, kfunc.name, version);
   });

@@ -24,6 +24,8 @@ std::span<const KfuncEntry> queue_kfuncs();    // kfuncs_queue.cc: insert, dispa
 std::span<const KfuncEntry> iter_kfuncs();     // kfuncs_iter.cc: DSQ iterators and moves
 std::span<const KfuncEntry> idle_kfuncs();     // kfuncs_idle.cc
 std::span<const KfuncEntry> cpu_kfuncs();      // kfuncs_cpu.cc: CPUs, cpumasks, clocks, cpuperf
+std::span<const KfuncEntry> cid_kfuncs();      // kfuncs_cid.cc: the same by cid
+std::span<const KfuncEntry> sub_kfuncs();      // kfuncs_sub.cc: sub-schedulers
 std::span<const KfuncEntry> task_kfuncs();     // kfuncs_task.cc
 std::span<const KfuncEntry> message_kfuncs();  // kfuncs_message.cc: exit, error, dump, events
 
@@ -48,6 +50,12 @@ inline s32 s32_arg(const bpf::KfuncCall& call, u32 i) {
 inline u32 u32_arg(const bpf::KfuncCall& call, u32 i) {
   return static_cast<u32>(call.args[i]);
 }
+
+/// Of a CPU that is there: its capacity, its speed now, of SCX_CPUPERF_ONE.
+u32 cpuperf_cap(Ext::Impl& ext, CpuId cpu);
+u32 cpuperf_cur(Ext::Impl& ext, CpuId cpu);
+/// 0, or -EINVAL after an error. Linux: scx_cpuperf_set().
+s32 cpuperf_set(Sched& sch, s32 cpu, u32 perf);
 
 inline Sched* sched_of(Ext::Impl& ext, const bpf::KfuncCall& call) {
   return prog_sched(ext, call.program);

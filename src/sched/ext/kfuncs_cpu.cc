@@ -79,39 +79,16 @@ u64 cpu_curr(Ext::Impl& ext, bpf::KfuncCall& call) {
 
 u64 perf_cap(Ext::Impl& ext, bpf::KfuncCall& call) {
   if (!sched_for_cpu(ext, call)) return abi::SCX_CPUPERF_ONE;
-  return ext.kernel.machine().topology().cpus[u32_arg(call, 0)].capacity;
+  return cpuperf_cap(ext, s32_arg(call, 0));
 }
 
-/// CPUs run at one frequency here: arch_scale_freq_capacity() is what it is without a driver.
 u64 perf_cur(Ext::Impl& ext, bpf::KfuncCall& call) {
-  sched_for_cpu(ext, call);
-  return abi::SCX_CPUPERF_ONE;
+  if (!sched_for_cpu(ext, call)) return abi::SCX_CPUPERF_ONE;
+  return cpuperf_cur(ext, s32_arg(call, 0));
 }
 
 u64 perf_set(Ext::Impl& ext, bpf::KfuncCall& call) {
-  Sched* sch = sched_of(ext, call);
-  if (!sch) return 0;
-  const s32 cpu = s32_arg(call, 0);
-  const u32 perf = u32_arg(call, 1);
-  if (perf > abi::SCX_CPUPERF_ONE) {
-    error(*sch, "Invalid cpuperf target {} for CPU {}", perf, cpu);
-    return 0;
-  }
-  if (!cpu_valid(*sch, cpu)) return 0;
-
-  Kernel& k = ext.kernel;
-  Rq& rq = k.rq(cpu);
-  Rq* locked = locked_rq(ext);
-  if (locked && locked != &rq) {  // two runqueues' locks could be taken in either order
-    error(*sch, "Invalid target CPU {}", cpu);
-    return 0;
-  }
-  if (!locked) {
-    k.rq_lock(rq);
-    k.update_rq_clock(rq);
-  }
-  rq.scx.cpuperf_target = perf;
-  if (!locked) k.rq_unlock(rq);
+  if (Sched* sch = sched_of(ext, call)) cpuperf_set(*sch, s32_arg(call, 0), u32_arg(call, 1));
   return 0;
 }
 
@@ -132,6 +109,38 @@ constexpr KfuncEntry kEntries[] = {
 };
 
 }  // namespace
+
+u32 cpuperf_cap(Ext::Impl& ext, CpuId cpu) {
+  return ext.kernel.machine().topology().cpus[static_cast<u32>(cpu)].capacity;
+}
+
+/// CPUs run at one frequency here: arch_scale_freq_capacity() is what it is without a driver.
+u32 cpuperf_cur(Ext::Impl&, CpuId) {
+  return abi::SCX_CPUPERF_ONE;
+}
+
+s32 cpuperf_set(Sched& sch, s32 cpu, u32 perf) {
+  if (perf > abi::SCX_CPUPERF_ONE) {
+    error(sch, "Invalid cpuperf target {} for CPU {}", perf, cpu);
+    return -EINVAL;
+  }
+  if (!cpu_valid(sch, cpu)) return -EINVAL;
+
+  Kernel& k = sch.kernel;
+  Rq& rq = k.rq(cpu);
+  Rq* locked = locked_rq(sch.ext);
+  if (locked && locked != &rq) {  // two runqueues' locks could be taken in either order
+    error(sch, "Invalid target CPU {}", cpu);
+    return -EINVAL;
+  }
+  if (!locked) {
+    k.rq_lock(rq);
+    k.update_rq_clock(rq);
+  }
+  rq.scx.cpuperf_target = perf;
+  if (!locked) k.rq_unlock(rq);
+  return 0;
+}
 
 std::span<const KfuncEntry> cpu_kfuncs() {
   return kEntries;

@@ -49,18 +49,6 @@ std::string flag_names(u32 flags) {
   return out;
 }
 
-std::string_view form_note(KfuncForm form) {
-  switch (form) {
-    case KfuncForm::kCid:
-      return "cid form, not served";
-    case KfuncForm::kSub:
-      return "sub-schedulers, not served";
-    case KfuncForm::kServed:
-      break;
-  }
-  return "";
-}
-
 }  // namespace
 
 bool op_may_nest(Op outer, Op inner, btf::KernelVersion version) {
@@ -106,7 +94,6 @@ std::string kfuncs_text(btf::KernelVersion version) {
   for (const KfuncRow& row : kfunc_table()) {
     if (!row.exists_in(version)) continue;
     const std::string flags = flag_names(row.flags_in(version));
-    const std::string_view form = form_note(row.form);
     out += fmt::format("{}\n  from {}\n", row.name, callable_from(row, version));
     if (!flags.empty()) out += fmt::format("  flags {}\n", flags);
     if (row.since != btf::KernelVersion{}) {
@@ -115,7 +102,7 @@ std::string kfuncs_text(btf::KernelVersion version) {
     if (row.until != btf::KernelVersion{}) {
       out += fmt::format("  until {}.{}\n", row.until.major, row.until.minor);
     }
-    if (!form.empty()) out += fmt::format("  {}\n", form);
+    if (!row.served_in(version)) out += "  of the cid form only, not served\n";
   }
   return out;
 }

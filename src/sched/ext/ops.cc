@@ -216,6 +216,7 @@ Ops read_ops(const btf::Btf& vmlinux, std::string_view type_name,
       if (m.name == "exit_dump_len") ops.exit_dump_len = static_cast<u32>(value);
       if (m.name == "hotplug_seq") ops.hotplug_seq = value;
       if (m.name == "sub_cgroup_id") ops.sub_cgroup_id = value;
+      if (m.name == "cid_shard_size") ops.cid_shard_size = static_cast<u32>(value);
     }
   }
   if (ops.exit_dump_len == 0) ops.exit_dump_len = abi::SCX_EXIT_DUMP_DFL_LEN;

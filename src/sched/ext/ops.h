@@ -89,6 +89,7 @@ struct Ops {
   u32 exit_dump_len = 0;  // bytes
   u64 hotplug_seq = 0;
   u64 sub_cgroup_id = 0;
+  u32 cid_shard_size = 0;  // since 7.3; 0: the default
   std::string name;
 
   bool has(Op op) const { return programs[static_cast<std::size_t>(op)] != nullptr; }
