@@ -78,7 +78,7 @@ def expand(value, names):
 def expanded(file, versions):
     """(kernel built for, name, case) of every case, for each combination of its matrix."""
     for case in file["cases"]:
-        case = {**file["default"], "args": [], "status": 0, **case}
+        case = {**file["default"], "args": [], "status": 0, "report": {}, **case}
         matrix = case.get("matrix", {})
         for values in itertools.product(*matrix.values()):
             one = expand(case, dict(zip(matrix, values)))
@@ -102,6 +102,9 @@ def read_ledger(path):
 
 
 def command_of(context, version, case):
+    if case.get("verb") == "verify":
+        return [str(word) for word in (context.uscx, "verify", *case["args"], "--kernel", version,
+                                       context.kernels / version / f"{case['of']}.bpf.o")]
     workload = case["workload"]
     if workload.endswith(".json"):
         workload = context.directory / "workloads" / workload
@@ -119,9 +122,10 @@ def command_of(context, version, case):
 def run_once(context, version, case):
     """How the case fails, or None."""
     command = command_of(context, version, case)
+    reports = case.get("verb") != "verify"
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         try:
-            done = subprocess.run([*command, "--json", out.name], stdin=subprocess.DEVNULL,
+            done = subprocess.run(command + (["--json", out.name] if reports else []), stdin=subprocess.DEVNULL,
                                   capture_output=True, timeout=SECONDS, text=True,
                                   errors="replace", check=False)
         except subprocess.TimeoutExpired:
@@ -134,7 +138,9 @@ def run_once(context, version, case):
     if done.returncode != case["status"]:
         problem = f"exit status {done.returncode}, not {case['status']}: {last}"
     elif not re.search(case.get("log", ""), done.stdout):
-        problem = f"the kernel log does not say {case['log']!r}"
+        problem = f"{'the kernel log' if reports else 'it'} does not say {case['log']!r}"
+    elif not reports:
+        problem = None
     else:
         problem = problem_of(json.loads(text), case) if text else "no report was written"
     return f"{problem}\n     replay: {shlex.join(command)}" if problem else None
