@@ -8,6 +8,7 @@ char _license[] SEC("license") = "GPL";
 
 const volatile u32 lines = 1;
 const volatile u32 limit = 20; /* after so many insertions; 0: never */
+const volatile u32 bad;        /* a call of scx_bpf_dump() as it must not be: which */
 u32 nr_enqueued;
 
 UEI_DEFINE(uei);
@@ -25,10 +26,22 @@ void BPF_STRUCT_OPS(dumps_enqueue, struct task_struct *p, u64 enq_flags) {
   scx_bpf_dsq_insert(p, DSQ_GLOBAL, 20000000, enq_flags);
 }
 
+static void say_badly(void) {
+  static char number[] = "%u", unknown[] = "%q";
+  unsigned long long args[13] = {1, 2};
+
+  switch (bad) {
+    case 1: scx_bpf_dump_bstr(unknown, args, 8); break;
+    case 2: scx_bpf_dump_bstr(number, args, 7); break;
+    case 3: scx_bpf_dump_bstr(number, args, sizeof(args)); break;
+  }
+}
+
 /* A line in two calls, then lines by the dozen. */
 void BPF_STRUCT_OPS(dumps_dump, struct scx_dump_ctx *dctx) {
   u32 i;
 
+  if (bad) say_badly();
   say("kind=%d ", dctx->kind);
   say("enqueued=%u\nsecond\n", nr_enqueued);
   bpf_for(i, 0, lines) say("line %u of many, each of which takes its place\n", i);
