@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "cli/loader.h"
 
-#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
@@ -125,6 +124,40 @@ std::optional<OpsMember> find_ops_member(const bpf_object* object, const bpf_map
                      static_cast<u32>(btf__resolve_size(types, m.type))};
   }
   return std::nullopt;
+}
+
+/// An array of maps, and what each of its elements is to be.
+struct MapToFill {
+  bpf_map* outer;
+  bpf_attr inner;  // of BPF_MAP_CREATE
+};
+
+OrError<MapToFill> map_to_fill(const bpf_object* object, const std::string& name) {
+  bpf_map* outer = bpf_object__find_map_by_name(object, name.c_str());
+  const bpf_map* inner = outer ? bpf_map__inner_map(outer) : nullptr;
+  if (inner == nullptr || bpf_map__type(outer) != BPF_MAP_TYPE_ARRAY_OF_MAPS) {
+    return error(fmt::format("--fill {}: the scheduler has no such array of maps", name));
+  }
+  MapToFill out{.outer = outer, .inner = {}};
+  out.inner.map_type = bpf_map__type(inner);
+  out.inner.key_size = bpf_map__key_size(inner);
+  out.inner.value_size = bpf_map__value_size(inner);
+  out.inner.max_entries = bpf_map__max_entries(inner);
+  out.inner.map_flags = bpf_map__map_flags(inner);
+  return out;
+}
+
+OrError<void> fill(MapToFill map) {
+  const char* name = bpf_map__name(map.outer);
+  for (u32 i = 0; i < bpf_map__max_entries(map.outer); ++i) {
+    const int fd =
+        static_cast<int>(::syscall(SYS_bpf, BPF_MAP_CREATE, &map.inner, sizeof(map.inner)));
+    if (fd < 0) return error(fmt::format("map {} of {}: {}", i, name, error_text(errno)));
+    const int err = bpf_map__update_elem(map.outer, &i, sizeof(i), &fd, sizeof(fd), BPF_ANY);
+    ::close(fd);
+    if (err) return error(fmt::format("element {} of {}: {}", i, name, error_text(-err)));
+  }
+  return {};
 }
 
 }  // namespace
@@ -277,8 +310,18 @@ std::expected<void, LoadError> Loader::prepare_variables(const ::btf* kernel) {
   return {};
 }
 
-std::expected<void, LoadError> Loader::load() {
+std::expected<void, LoadError> Loader::load(const std::vector<std::string>& to_fill) {
+  // libbpf forgets how the inner maps were declared once the outer one is made.
+  std::vector<MapToFill> maps;
+  for (const std::string& name : to_fill) {
+    const auto map = map_to_fill(object_, name);
+    if (!map) return input_error(map.error().message);
+    maps.push_back(*map);
+  }
   if (const int err = bpf_object__load(object_); err) return refused(refusal("load", -err));
+  for (const MapToFill& map : maps) {
+    if (const auto done = fill(map); !done) return refused(done.error().message);
+  }
   bpf_program* prog;
   bpf_object__for_each_program(prog, object_) {
     if (bpf_program__type(prog) == BPF_PROG_TYPE_STRUCT_OPS || !bpf_program__autoload(prog))

@@ -49,8 +49,9 @@ class Loader {
                                       const std::vector<VariableSetting>& settings,
                                       const std::vector<std::string>& wanted,
                                       const std::string& ops_struct = {});
-  /// Loads it; on a refusal the message is libbpf's or the verifier's last line.
-  std::expected<void, LoadError> load();
+  /// Loads it; on a refusal the message is libbpf's or the verifier's last line. Then makes a map
+  /// of the declared kind for each element of the arrays of maps `to_fill`.
+  std::expected<void, LoadError> load(const std::vector<std::string>& to_fill = {});
   /// Attaches other programs, then the scheduler. Success as in Linux even where enabling failed:
   /// the kernel's exit record tells.
   std::expected<void, LoadError> attach();

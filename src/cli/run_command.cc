@@ -113,7 +113,12 @@ void add_run_command(CLI::App& app, int* status) {
                    "is the same");
   verb->add_option("--set", o->settings,
                    "Set a variable, or a member of the ops (ops.flags=...), before load: "
-                   "name=value; name[N] resizes an array")
+                   "name=value; name[N] resizes an array, or a map")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  verb->add_option("--fill", o->filled,
+                   "Put a new map of the declared kind into each element of this array of maps, "
+                   "before the scheduler is attached")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   verb->add_option("--get", o->wanted,

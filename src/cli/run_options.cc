@@ -121,6 +121,7 @@ std::string replay_command(const RunOptions& o) {
   if (o.explore_seed != 0) out += fmt::format(" --explore-seed {}", o.explore_seed);
   if (o.explore_depth >= 0) out += fmt::format(" --explore-depth {}", o.explore_depth);
   for (const std::string& s : o.settings) out += fmt::format(" --set {}", quoted(s));
+  for (const std::string& s : o.filled) out += fmt::format(" --fill {}", quoted(s));
   if (!o.ops.empty()) out += fmt::format(" --ops {}", quoted(o.ops));
   for (const std::string& s : o.calls) out += fmt::format(" --call {}", quoted(s));
   for (const std::string& s : o.wanted) out += fmt::format(" --get {}", quoted(s));

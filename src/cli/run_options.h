@@ -24,6 +24,7 @@ struct RunOptions {
   std::string engine;  // empty: the fastest there is
   std::vector<std::string> settings;
   std::vector<std::string> wanted;  // --get
+  std::vector<std::string> filled;  // --fill: arrays of maps
   std::string ops;                  // which struct_ops map, where an object has several
   std::vector<std::string> calls;   // --call: SYSCALL programs to run once it is attached
   std::string json_path;

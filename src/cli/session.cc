@@ -148,7 +148,7 @@ void Session::call_programs() {
 void Session::loader_main() {
   auto up = loader_.open(plan_.options.scheduler, plan_.settings, plan_.options.wanted,
                          plan_.options.ops);
-  if (up) up = loader_.load();
+  if (up) up = loader_.load(plan_.options.filled);
   if (up && !workload_.attaches()) up = loader_.attach();
   if (!up) {
     load_error_ = up.error();

@@ -188,7 +188,18 @@ OrError<void> assign(const bpf_object* object, const VariableSetting& s, const :
   return store(*place, s, *value, encoding & BTF_INT_SIGNED);
 }
 
+/// What a loader does by bpf_map__set_max_entries().
+OrError<void> resize_map(bpf_map* map, const VariableSetting& s) {
+  if (const int err = bpf_map__set_max_entries(map, s.elements); err) {
+    return error(fmt::format("--set {}: cannot be resized: {}", s.text, std::strerror(-err)));
+  }
+  return {};
+}
+
 OrError<void> resize(const bpf_object* object, const VariableSetting& s) {
+  if (bpf_map* map = bpf_object__find_map_by_name(object, s.path.c_str()); map != nullptr) {
+    return resize_map(map, s);
+  }
   const auto place = find_path(object, s.path, "--set", false);
   if (!place) return std::unexpected(place.error());
   const ::btf* types = bpf_object__btf(object);

@@ -13,8 +13,8 @@ struct btf;
 namespace uscx::cli {
 
 /// One `--set`: `name=value` (with `name` a variable, a struct_ops table's member, or a path such
-/// as `conf.limits[2]`), or `name[N]`, which gives an array at the end of its own data section N
-/// elements.
+/// as `conf.limits[2]`), or `name[N]`, which gives an array at the end of its own data section, or
+/// a map, N elements.
 struct VariableSetting {
   std::string text;  // as given
   std::string path;
