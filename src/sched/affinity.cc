@@ -48,13 +48,18 @@ Result<void> Kernel::set_affinity(Task& p, const abi::cpumask& mask) {
     if (bitmap::test(mask.bits, i)) bitmap::set(new_mask.bits, i);
   }
   if ((p.flags & PF_NO_SETAFFINITY) != 0) return fail(EINVAL);
+  return set_cpus_allowed(p, new_mask);
+}
+
+Result<void> Kernel::set_cpus_allowed(Task& p, const abi::cpumask& new_mask) {
   Rq& r = task_rq_lock(p);
   if (std::memcmp(&p.cpus_mask, &new_mask, sizeof(new_mask)) == 0) {
     task_rq_unlock(r, p);
     return {};
   }
   // Before it is known whether it has to move at all, as in Linux.
-  const u32 dest = ext_->any_and_distribute(*active_mask_, new_mask);
+  const abi::cpumask& valid = p.is_kthread() ? *online_mask_ : *active_mask_;
+  const u32 dest = ext_->any_and_distribute(valid, new_mask);
   if (dest >= nr_cpus()) {
     task_rq_unlock(r, p);
     return fail(EINVAL);

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "base/bitmap.h"
 #include "sched/ext/ext.h"
 #include "sched/ext/worker.h"
 #include "sched/kernel.h"
@@ -175,9 +176,37 @@ void Cgroups::put(Cgroup& cgrp) {
 /// Linux's work queue runs what is queued on the CPU that queues it: WQ_PERCPU. Its threads are
 /// always there; here they come with the first group that a CPU makes or removes.
 void Cgroups::need_worker(CpuId cpu) {
-  auto& worker = workers_[cpu];
-  if (worker) return;
-  worker = std::make_unique<ext::Worker>(kernel_, fmt::format("kworker/{}:1", cpu), 0, cpu);
+  if (workers_.contains(cpu)) return;
+  kernel_.ext().cpus_read_lock();
+  // The caller's CPU may have gone; any will do, if there is none yet.
+  const bool gone = !kernel_.rq(cpu).active;
+  if (gone) {
+    cpu = static_cast<CpuId>(bitmap::first(kernel_.active_mask().bits, kernel_.nr_cpus()));
+  }
+  if (gone ? workers_.empty() : !workers_.contains(cpu)) {
+    auto worker = std::make_unique<ext::Worker>(kernel_, fmt::format("kworker/{}:1", cpu), 0, cpu);
+    // Somebody else may have made one while this one was being forked.
+    if (const auto [it, ours] = workers_.try_emplace(cpu, std::move(worker)); !ours) {
+      worker->shut_down();
+    }
+  }
+  kernel_.ext().cpus_read_unlock();
+}
+
+void Cgroups::unbind_worker(CpuId cpu) {
+  const auto it = workers_.find(cpu);
+  if (it == workers_.end()) return;
+  const auto done = kernel_.set_cpus_allowed(it->second->task(), kernel_.possible_mask());
+  USCX_ASSERT(done.has_value());
+}
+
+void Cgroups::rebind_worker(CpuId cpu) {
+  const auto it = workers_.find(cpu);
+  if (it == workers_.end()) return;
+  abi::cpumask one{};
+  bitmap::set(one.bits, static_cast<u32>(cpu));
+  const auto done = kernel_.set_cpus_allowed(it->second->task(), one);
+  USCX_ASSERT(done.has_value());
 }
 
 /// That of `cpu`, or any: where the last task of a group dies there may be none yet.

@@ -133,6 +133,12 @@ class Cgroups {
   void for_each_pre(const std::function<void(Cgroup&)>& fn);
   /// Children before their parents.
   void for_each_post(const std::function<void(Cgroup&)>& fn);
+  // ---- hotplug, on the CPU's own thread. Linux: workqueue_offline_cpu(), workqueue_online_cpu()
+  // --
+  /// The worker of a CPU that goes off serves on from others.
+  void unbind_worker(CpuId cpu);
+  void rebind_worker(CpuId cpu);
+
   u32 count() const { return static_cast<u32>(by_address_.size()); }
 
   SleepingLock mutex{LockRank::kCgroup, "cgroup_mutex"};

@@ -2,6 +2,7 @@
 // CPUs going off and on, as far as the scheduler is concerned. Each has a thread cpuhp/N that takes
 // it through the states; it is made when first needed. Linux: kernel/cpu.c, sched_cpu_*().
 #include "base/bitmap.h"
+#include "sched/cgroup.h"
 #include "sched/deadline.h"
 #include "sched/private.h"
 
@@ -159,6 +160,7 @@ void Kernel::Private::sched_cpu_deactivate(CpuId cpu) {
   set_rq_offline(rq);
   k.rq_unlock(rq);
   k.ext_->rq_deactivate(rq);
+  k.cgroups_->unbind_worker(cpu);
   // sched_cpu_wait_empty()
   while (rq.nr_running > 1) rq.hotplug_wait.sleep(k);
 }
@@ -166,6 +168,7 @@ void Kernel::Private::sched_cpu_deactivate(CpuId cpu) {
 /// On cpuhp/N.
 void Kernel::Private::sched_cpu_activate(CpuId cpu) {
   Rq& rq = k.rq(cpu);
+  k.cgroups_->rebind_worker(cpu);
   rq.balance_push = false;
   set_cpu_active(cpu, true);
   k.ext_->rq_activate(rq);

@@ -179,6 +179,9 @@ class Kernel final : public bpf::Host {
   bool wake_up(Task& p, u32 state = TASK_NORMAL, int wake_flags = 0);
   /// sched_setaffinity(2). EINVAL where no CPU of the mask is online. May sleep.
   Result<void> set_affinity(Task& p, const abi::cpumask& mask);
+  /// The same for the kernel's own purposes: threads that belong to a CPU, too, and CPUs that are
+  /// on their way up. Linux: set_cpus_allowed_ptr().
+  Result<void> set_cpus_allowed(Task& p, const abi::cpumask& mask);
   /// setpriority(2): nice -20 .. 19.
   void set_nice(Task& p, int nice);
   /// sched_setscheduler(2): EINVAL, EACCES (p->scx.disallow).

@@ -217,9 +217,11 @@ int normal_prio(int policy, int rt_priority, int nice);
 inline int task_nice(const Task& p) {
   return p.static_prio - DEFAULT_PRIO;
 }
-/// A kernel thread that belongs to one CPU. Linux: kthread_is_per_cpu().
+/// A kernel thread that belongs to one CPU; not one whose CPU went away (Cgroups::unbind_worker()).
+/// Linux: kthread_is_per_cpu().
 inline bool kthread_is_per_cpu(const Task& p) {
-  return (p.flags & PF_KTHREAD) != 0 && (p.flags & PF_NO_SETAFFINITY) != 0;
+  return (p.flags & PF_KTHREAD) != 0 && (p.flags & PF_NO_SETAFFINITY) != 0 &&
+         p.nr_cpus_allowed == 1;
 }
 inline bool rt_policy(int policy) {
   return policy == SCHED_FIFO || policy == SCHED_RR;

@@ -65,6 +65,8 @@ class Ext {
   void rq_deactivate(Rq& rq);  // scx_rq_deactivate()
   void cpus_write_lock();
   void cpus_write_unlock();
+  void cpus_read_lock();  // on a fiber: no CPU comes or goes
+  void cpus_read_unlock();
   /// `idle` is what the CPU becomes. From the idle class's set_next and put_prev.
   /// scx_update_idle().
   void update_idle(Rq& rq, bool idle, bool do_notify);

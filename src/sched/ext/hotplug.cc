@@ -38,5 +38,11 @@ void Ext::cpus_write_lock() {
 void Ext::cpus_write_unlock() {
   impl_->cpus_lock.unlock(impl_->kernel);
 }
+void Ext::cpus_read_lock() {
+  impl_->cpus_lock.lock_shared(impl_->kernel);
+}
+void Ext::cpus_read_unlock() {
+  impl_->cpus_lock.unlock_shared(impl_->kernel);
+}
 
 }  // namespace uscx::sched::ext

@@ -4,6 +4,7 @@
 #include "sched/ext/idle_state.h"
 #include "sched/ext/queue.h"
 #include "sched/ext/rb_tree.h"
+#include "sched/ext/task_iter.h"
 #include "sched/invariants.h"
 
 namespace uscx::sched::ext {
@@ -139,9 +140,16 @@ void check_rq(Kernel& kernel, Rq& rq) {
   if (tracker.enabled()) {
     const NodeId node = tracker.per_node() ? tracker.node_of(rq.id) : kNoNode;
     const bool idle_bit = bitmap::test(tracker.cpu_mask(node).bits, static_cast<u32>(rq.id));
-    USCX_HOLDS(!idle_bit || curr.is_idle(), rq);
-    const bool smt_bit = bitmap::test(tracker.smt_mask(node).bits, static_cast<u32>(rq.id));
-    USCX_HOLDS(!smt_bit || idle_bit || !tracker.smt_active(), rq);
+    // Before 7.3 all CPUs are said to idle when a scheduler comes, until they have been busy or
+    // idle.
+    if (kernel.config().version >= btf::KernelVersion{7, 3}) {
+      USCX_HOLDS(!idle_bit || curr.is_idle(), rq);
+    }
+    // Where cores lose CPUs the mask may stay behind, as in Linux ("racy but that's fine").
+    if (tracker.smt_active() && impl.hotplug_seq == 0) {
+      const bool smt_bit = bitmap::test(tracker.smt_mask(node).bits, static_cast<u32>(rq.id));
+      USCX_HOLDS(!smt_bit || idle_bit, rq);
+    }
   }
   // A CPU that idles has nothing on its local DSQ, unless the scheduler put it there from
   // ops.enqueue() with SCX_ENQ_LAST, which the pick that settled on the idle task was not to see.
@@ -153,6 +161,10 @@ void check_rq(Kernel& kernel, Rq& rq) {
 
 void check_state(Kernel& kernel) {
   const Ext::Impl& ext = impl_of(kernel);
+  for (const TaskIter* it = ext.iters; it != nullptr; it = it->outer()) {
+    const Task* p = it->position();
+    USCX_HOLDS(p == nullptr || p->scx_tasks_node.linked(), ext);
+  }
   Sched* root = ext.root;
   if (root == nullptr) {
     USCX_HOLDS(!ext.enabled && !ext.init_task_enabled && !ext.switched_all, ext);

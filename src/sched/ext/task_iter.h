@@ -24,6 +24,9 @@ class TaskIter {
   void unlock();
   /// Takes them again; `p` is kept by a reference of the caller's.
   void relock(Task& p);
+  /// The task it stands at, or null; the walk in progress around this one, or null.
+  const Task* position() const { return last_; }
+  const TaskIter* outer() const { return outer_; }
   /// The locked runqueue.
   Rq& rq() { return *rq_; }
 

@@ -51,6 +51,10 @@ void Worker::queue(std::function<void()> work) {
   wake();
 }
 
+Task& Worker::task() {
+  return *state_->task;
+}
+
 void Worker::shut_down() {
   if (state_->stop) return;
   state_->stop = true;

@@ -27,6 +27,7 @@ class Worker {
   void queue(std::function<void()> work);
   /// The thread exits when it has done what is queued.
   void shut_down();
+  Task& task();
 
  private:
   struct State;

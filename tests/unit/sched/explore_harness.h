@@ -307,6 +307,39 @@ class ExploreTest : public ExtTest {
     return run_rounds(table, 3, Nanos::from_ms(2));
   }
 
+  /// Tasks die at any time while a scheduler that takes its time over each is told of them: forks
+  /// wait until it has been, so that whoever dies then has lived for longer than the grace periods
+  /// before.
+  std::string short_lives() {
+    boot_explored("1n1l3c1t");
+    Table table = new_table("slow to begin");
+    set_callback(
+        *table, "init_task", 2,
+        [this](const Args&) -> u64 {
+          k().sleep_ns(rnd_us(400));
+          return 0;
+        },
+        true);
+    set_callback(*table, "exit_task", 2, [](const Args&) -> u64 { return 0; });
+    for (int i = 0; i < 40; ++i) spawn(mortal());
+    spawn("mother", scripted([this](Kernel&, Task& self) -> Step {
+            if (calm_ || k().tasks().size() > 50) {
+              return Step::system_call([this](Task&) { k().sleep_ns(rnd_us(1000)); });
+            }
+            return Step::system_call(
+                [this, &self](Task&) { static_cast<void>(k().fork(self, mortal())); });
+          }));
+    return run_rounds(table, 3, Nanos::from_ms(2));
+  }
+  /// Sleeps a while, and is no more.
+  TaskSpec mortal() {
+    TaskSpec spec;
+    spec.comm = "mortal";
+    const Nanos life = rnd_us(60'000);
+    spec.behaviour = steps({Step::system_call([this, life](Task&) { k().sleep_ns(life); })});
+    return spec;
+  }
+
   /// Each CPU takes what it may run from the scheduler's queue, and idle ones are kicked for all
   /// that comes to it: no CPU idles while something waits for it.
   std::string work_conserving() {

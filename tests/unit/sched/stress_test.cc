@@ -29,7 +29,8 @@ class StressTest : public StressActors {
     if (explored) {
       boot_explored(machine);
     } else {
-      boot(machine, {.seed = seed});
+      boot(machine, {.version = seed % 4 == 0 ? btf::KernelVersion{7, 2} : btf::KernelVersion{7, 3},
+                     .seed = seed});
       invariants_ = std::make_unique<Invariants>(*kernel_);
       machine_->set_after_event([this] { invariants_->after_event(); });
     }
@@ -71,6 +72,9 @@ class StressTest : public StressActors {
       }
       if (chance(2)) k().sleep_ns(rnd_us(5'000));
       ops_type().unreg(table);
+      // Linux forgets groups that go off line between a failing ops.cgroup_init() and the undoing
+      // of those before it: scx_cgroup_enabled is not set yet (scx_tg_offline()).
+      if (k().ext().last_exit().msg.starts_with("ops.cgroup_init()")) groups_known_.clear();
       EXPECT_TRUE(groups_known_.empty()) << "ops.cgroup_exit() of " << groups_known_.size();
     }
     if (chance(2)) k().sleep_ns(rnd_us(5'000));
@@ -276,11 +280,11 @@ TEST_F(StressTest, EverythingAtOnce) {
     ASSERT_NO_FATAL_FAILURE(run_events(events));
     report(seed, started);
     EXPECT_EQ(unwanted_, "") << "seed " << seed;
-    EXPECT_GT(nr_attached_, events / 50'000);
+    EXPECT_GT(nr_attached_, events / 100'000);
     EXPECT_GE(nr_ejected_, events / 500'000);
     EXPECT_GE(nr_restarts_, events / 500'000);
     EXPECT_GT(k().nr_forks, events / 200);
-    EXPECT_GT(nr_groups_, events / 1'000);
+    EXPECT_GT(nr_groups_, events / 2'000);
     EXPECT_GT(nr_moves_, events / 500);
     EXPECT_GT(nr_downs_, events / 100'000);
     end();
