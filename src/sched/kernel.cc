@@ -59,6 +59,9 @@ KernelInternals::~KernelInternals() {
   USCX_ASSERT(kernel_.this_rq().irq_held.empty() && kernel_.fiber_ == nullptr);
   kernel_.private_->in_entry = false;
   kernel_.this_rq().in_entry = false;
+  if (kernel_.this_rq().entry_charged_ns >= Kernel::Private::kLongEntryNs) {
+    kernel_.private_->note_long_entry(kernel_.this_rq());
+  }
   // Where others run meanwhile, an idle CPU's interrupt is a reader that grace periods wait for.
   if (kernel_.explored() && kernel_.current().is_idle()) {
     kernel_.private_->rcu_quiescent(kernel_.this_cpu_);

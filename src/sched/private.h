@@ -34,6 +34,7 @@ struct Rcu {
   bool time_passed = false;
   std::vector<bool> cpu_pending;  // by CpuId: not seen quiescent since the period began
   u32 nr_pending = 0;
+  u64 stall_at_ns = 0;                               // a period that lasts until then is a stall
   std::vector<std::function<void()>> current, next;  // what this period and the next one run
 };
 
@@ -79,6 +80,8 @@ struct Kernel::Private {
   struct HotplugThread;
   std::vector<std::shared_ptr<HotplugThread>> hotplug_threads;  // by CpuId, made when needed
   Rcu rcu;
+  struct LongEntry;
+  std::map<CpuId, std::shared_ptr<LongEntry>> long_entries;
   std::unique_ptr<Identities> identities;
   u64 insn_ps = 0;          // what charged instructions have not yet made a nanosecond
   u32 nr_fair_waiting = 0;  // over all CPUs: queued fair tasks that are not running
@@ -180,6 +183,14 @@ struct Kernel::Private {
   void rcu_start();
   void rcu_quiescent(CpuId cpu);
   void rcu_end();
+
+  // lockup.cc
+  /// Entries that cost a CPU this much are looked at when they end.
+  static constexpr u64 kLongEntryNs = 5'000'000'000;
+  /// The entry that ends on `rq` keeps its CPU in the kernel for seconds to come.
+  void note_long_entry(Rq& rq);
+  void rcu_watch_stalls();
+  void rcu_check_stall();
 
   u64 charge_wakeup() { return k.machine_.costs().wakeup_ns; }
   void charge(u64 ns) {

@@ -11,9 +11,11 @@ void Kernel::Private::rcu_start() {
   rcu.time_passed = false;
   rcu.current.swap(rcu.next);
   rcu.nr_pending = 0;
+  rcu_watch_stalls();
   for (Rq* rq : k.rqs_) {
     const bool in_reader = k.explored() && rq->in_entry;
-    const bool busy = rq->online && (rq->tick_on || in_reader);
+    const bool stuck = k.now().ns < rq->stuck_until_ns;
+    const bool busy = rq->online && (rq->tick_on || in_reader || stuck);
     rcu.cpu_pending[static_cast<u32>(rq->id)] = busy;
     if (busy) ++rcu.nr_pending;
   }
@@ -23,6 +25,7 @@ void Kernel::Private::rcu_start() {
 
 void Kernel::Private::rcu_quiescent(CpuId cpu) {
   if (rcu.nr_pending == 0 || !rcu.cpu_pending[static_cast<u32>(cpu)]) return;
+  if (k.now().ns < k.rq(cpu).stuck_until_ns) return;
   rcu.cpu_pending[static_cast<u32>(cpu)] = false;
   // The end runs callbacks and wakes tasks: not here, where schedule() may be about to lock.
   if (--rcu.nr_pending == 0 && rcu.time_passed) k.machine_.timer_start(rcu.timer, k.now(), cpu);

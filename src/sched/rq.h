@@ -41,6 +41,7 @@ struct Rq : abi::rq {
   u32 nr_rt = 0;             // tasks in `rt`, for who only wants to know whether there are any
   u32 preempt_count = 0;     // of what runs here; schedule() waits for 0
   u64 entry_charged_ns = 0;  // what the entry in progress, or the last one, has cost this CPU
+  u64 stuck_until_ns = 0;    // an entry of many seconds is not over before: see lockup.cc
   bool nohz_full = false;    // its tick may stop while one task runs that needs none
   SchedClass* next_klass = nullptr;  // rq->next_class: the highest class known to be runnable here
 

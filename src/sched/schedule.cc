@@ -189,6 +189,9 @@ void Kernel::irq_tick(CpuId cpu) {
   rq_unlock(r);
   private_->charge(machine_.costs().tick_ns);  // the clock was read first
   private_->rcu_quiescent(cpu);
+  if (private_->rcu.nr_pending != 0 && now().ns >= private_->rcu.stall_at_ns) {
+    private_->rcu_check_stall();
+  }
   if (!ext_->switched_all()) private_->periodic_balance(r);
   private_->irq_exit(cpu);
 }

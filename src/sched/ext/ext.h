@@ -60,6 +60,10 @@ class Ext {
   void cancel_fork(Task& p);
   void task_dead(Task& p);  // sched_ext_dead()
   void tick(Rq& rq);        // scx_tick(), from every tick
+  // The kernel's watchdogs, in interrupt context without locks: scx_softlockup(), of the CPU that
+  // was stuck, on it; scx_rcu_cpu_stall(), of the CPUs that a grace period waits for.
+  void softlockup(Rq& rq, u64 seconds);
+  void rcu_cpu_stall(const abi::cpumask& stalled);
   // CPU hotplug, on the CPU's own thread, with the hotplug lock held by whoever asked.
   void rq_activate(Rq& rq);    // scx_rq_activate()
   void rq_deactivate(Rq& rq);  // scx_rq_deactivate()

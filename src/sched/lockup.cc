@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// What the kernel's watchdogs see of a CPU that stays in one entry, such as a callback, for
+// seconds: soft lockups and RCU stalls. (Hard lockups need the NMIs of a performance counter, which
+// simulated machines lack.)
+#include "base/bitmap.h"
+#include "sched/private.h"
+
+namespace uscx::sched {
+
+namespace {
+
+constexpr Nanos kSamplePeriod = Nanos::from_s(4);  // kernel/watchdog.c: set_sample_period()
+constexpr u64 kSoftlockupThreshold = 2 * 10;       // get_softlockup_thresh(), of watchdog_seconds()
+constexpr Nanos kStallTimeout = Nanos::from_s(21);  // CONFIG_RCU_CPU_STALL_TIMEOUT
+constexpr u64 kOthersWaitJiffies = 2;               // RCU_STALL_RAT_DELAY
+
+/// The watchdog's seconds. Linux: get_timestamp().
+u64 watchdog_seconds(u64 ns) {
+  return ns >> 30;
+}
+
+}  // namespace
+
+/// Its watchdog timer, which last went off before the entry, does so again when interrupts are on.
+struct Kernel::Private::LongEntry final : Timer {
+  explicit LongEntry(Rq& r) : rq(r) {}
+  void fired(Kernel& kernel) override {
+    const u64 stuck = watchdog_seconds(kernel.now().ns) - watchdog_seconds(touched_ns);
+    if (stuck >= kSoftlockupThreshold * 3 / 4) kernel.ext().softlockup(rq, stuck);
+    KernelInternals::of(kernel).rcu_quiescent(rq.id);  // it may be idle, without a tick
+  }
+  Rq& rq;
+  u64 touched_ns = 0;
+};
+
+void Kernel::Private::note_long_entry(Rq& rq) {
+  const u64 now = k.now().ns;
+  rq.stuck_until_ns = now + rq.entry_charged_ns;
+  auto& entry = long_entries[rq.id];
+  if (!entry) entry = std::make_shared<LongEntry>(rq);
+  entry->touched_ns = now - now % kSamplePeriod.ns;
+  k.machine_.timer_start(*entry, Nanos{rq.stuck_until_ns}, rq.id);
+}
+
+void Kernel::Private::rcu_watch_stalls() {
+  rcu.stall_at_ns = k.now().ns + kStallTimeout.ns;
+}
+
+/// From the tick of a CPU that is not stuck itself. Linux: check_cpu_stall().
+void Kernel::Private::rcu_check_stall() {
+  const u64 now = k.now().ns;
+  const u64 jiffy_ns = 1'000'000'000 / k.config().hz;
+  if (now < rcu.stall_at_ns + kOthersWaitJiffies * jiffy_ns) return;
+  rcu.stall_at_ns = now + 3 * kStallTimeout.ns + 3 * jiffy_ns;
+  abi::cpumask stalled{};
+  for (u32 cpu = 0; cpu < k.nr_cpus(); ++cpu) {
+    if (rcu.cpu_pending[cpu]) bitmap::set(stalled.bits, cpu);
+  }
+  k.ext().rcu_cpu_stall(stalled);
+}
+
+}  // namespace uscx::sched
