@@ -6,6 +6,7 @@ if(NOT benchmark_FOUND)
   return()
 endif()
 file(GLOB uscx_bench_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bench/*.cc)
+list(REMOVE_ITEM uscx_bench_sources ${CMAKE_SOURCE_DIR}/bench/verifier_speed.cc)  # a program of its own
 add_executable(uscx_bench EXCLUDE_FROM_ALL ${uscx_bench_sources})
 target_link_libraries(uscx_bench PRIVATE uscx_cli benchmark::benchmark)
 target_compile_definitions(uscx_bench PRIVATE
