@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "base/huge_heap.h"
 #include "bench/bench_session.h"
 
 namespace uscx::bench {
@@ -28,14 +29,19 @@ void advance(benchmark::State& state, BenchSession& session, Nanos step) {
 }
 
 /// scx_simple with 4 tasks a CPU that run and sleep.
-void spin_sleep(benchmark::State& state, const char* machine) {
+/// `warm_up`: the tasks are forked one after the other, 20 of them a millisecond.
+void spin_sleep(benchmark::State& state, const char* machine, u64 warm_up_ms) {
   BenchSession session(simple_scheduler(), machine, workload_path("spin-sleep-4.json"));
-  session.settle(Nanos::from_ms(20));
+  session.settle(Nanos::from_ms(warm_up_ms));
   advance(state, session, Nanos::from_ms(1));
 }
-BENCHMARK_CAPTURE(spin_sleep, 1000_cpus, "5n10l10c2t")->Unit(benchmark::kMillisecond)->MinTime(2);
-BENCHMARK_CAPTURE(spin_sleep, 16_cpus, "1n2l4c2t")->Unit(benchmark::kMillisecond)->MinTime(2);
-BENCHMARK_CAPTURE(spin_sleep, 4096_cpus, "8n16l16c2t")->Unit(benchmark::kMillisecond)->MinTime(2);
+BENCHMARK_CAPTURE(spin_sleep, 1000_cpus, "5n10l10c2t", 220)
+    ->Unit(benchmark::kMillisecond)
+    ->MinTime(2);
+BENCHMARK_CAPTURE(spin_sleep, 16_cpus, "1n2l4c2t", 20)->Unit(benchmark::kMillisecond)->MinTime(2);
+BENCHMARK_CAPTURE(spin_sleep, 4096_cpus, "8n16l16c2t", 100)
+    ->Unit(benchmark::kMillisecond)
+    ->MinTime(2);
 
 /// Two tasks that never sleep, on four CPUs: how much faster than real time.
 void two_spinners(benchmark::State& state) {
@@ -71,4 +77,10 @@ BENCHMARK_CAPTURE(load, 4096_cpus, "8n16l16c2t")->Unit(benchmark::kMillisecond);
 }  // namespace
 }  // namespace uscx::bench
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  uscx::put_heap_into_huge_pages();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

@@ -5,6 +5,7 @@
 #include <exception>
 #include <string>
 
+#include "base/huge_heap.h"
 #include "cli/run_command.h"
 #include "cli/verify_command.h"
 
@@ -21,6 +22,7 @@ bool is_verb(const CLI::App& app, const std::string& name) {
 
 int main(int argc, char** argv) {
   constexpr int kBadUsage = 1;
+  uscx::put_heap_into_huge_pages();
   CLI::App app{
       "uscx: Linux's sched_ext in user space. Runs unmodified compiled BPF schedulers on a "
       "simulated machine."};
