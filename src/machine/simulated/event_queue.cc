@@ -58,6 +58,7 @@ void EventHeap::down(u32 place, const Entry& entry) {
 
 EventQueue::EventQueue() {
   heads_.fill(kNone);
+  arrived_.reserve(256);  // more than come in a microsecond on all but the largest machines
 }
 
 EventQueue::Handle EventQueue::make() {
@@ -177,12 +178,14 @@ void EventQueue::advance() {
   const u64 in_wheel = in_wheel_ > 0 ? next_bucket() : kNever;
   const u64 in_far = far_.empty() ? kNever : bucket_of(far_.time());
   reached_ = std::min(in_wheel, in_far);
+  arrived_.clear();
   if (in_wheel == reached_) {
     const u32 bucket = reached_ % kBuckets;
     for (Handle event = heads_[bucket], next; event != kNone; event = next) {
       next = nodes_[event].next;
       nodes_[event].where = Where::kNear;
       near_.push(event);
+      arrived_.push_back(event);
       --in_wheel_;
     }
     heads_[bucket] = kNone;

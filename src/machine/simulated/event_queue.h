@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 #include <vector>
 
 #include "base/assert.h"
@@ -94,6 +95,9 @@ class EventQueue {
   /// What pop() would most likely return; kNone where that would have to be looked for.
   Handle likely_next() const { return near_.empty() ? kNone : near_.top(); }
   static constexpr Handle kNone = ~0U;
+  /// Events that time has come near to since the last forget_arrived(): soon, one of them is first.
+  std::span<const Handle> arrived() const { return arrived_; }
+  void forget_arrived() { arrived_.clear(); }
 
  private:
   using Where = EventNode::Where;
@@ -127,6 +131,7 @@ class EventQueue {
   std::array<u64, kWords> occupied_{};  // which buckets have any
   u64 occupied_words_ = 0;              // which words of occupied_ are not 0
   std::vector<Handle> free_;
+  std::vector<Handle> arrived_;
 };
 
 }  // namespace uscx::machine

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "sched/kernel.h"
+#include "sched/prefetch.h"
 #include "sched/task.h"
 
 namespace uscx::machine {
@@ -19,6 +20,8 @@ namespace {
 constexpr u32 kFullCapacity = 1024;
 /// Steps longer than this (146 years) are as good as endless, and times can be added safely.
 constexpr u64 kForever = 1ULL << 62;
+/// Machines of more CPUs than this do not fit into a cache with all their tasks.
+constexpr std::size_t kCpusInCache = 64;
 
 /// The wall time in which a CPU of `capacity` does `work` of which `fraction`/1024 ns is done.
 u64 wall_time(u64 work, u64 fraction, u32 capacity) {
@@ -96,13 +99,15 @@ OrError<SimulatedMachine::Ended> SimulatedMachine::run(Nanos deadline,
 
 OrError<SimulatedMachine::Ended> SimulatedMachine::run_events(
     Nanos deadline, const std::function<bool()>* condition) {
+  const bool large = cpus_.size() > kCpusInCache;
   while (!queue_.empty() && queue_.next_time() <= deadline.ns) {
     const u64 time = queue_.next_time();
     USCX_ASSERT(time >= now_);
     if (time != now_) events_at_now_ = 0;
     now_ = time;
+    if (large && !queue_.arrived().empty()) prefetch_arrived();
     const Handle event = queue_.pop();
-    prefetch(queue_.likely_next());
+    if (large) prefetch(queue_.likely_next());
     if (++events_at_now_ > kMaxEventsPerInstant) return std::unexpected(stuck(kinds_[event]));
     ++events_;
     handle(event);
@@ -132,6 +137,33 @@ void SimulatedMachine::prefetch(Handle next) const {
 CpuId SimulatedMachine::served_by(const Event& event) const {
   const bool moves = event.kind == Kind::kTimer || event.kind == Kind::kIrqWork;
   return moves ? kernel_->interrupt_cpu(event.cpu) : event.cpu;
+}
+
+/// The same for all events of the microsecond that time has come to. Each round finds in the cache
+/// what the one before it asked for, of all events at once.
+void SimulatedMachine::prefetch_arrived() {
+  const auto arrived = queue_.arrived();
+  for (const Handle handle : arrived) __builtin_prefetch(&kinds_[handle]);
+  for (const Handle handle : arrived) {
+    const Event& event = kinds_[handle];
+    __builtin_prefetch(&cpus_[static_cast<u32>(event.cpu)]);
+    sched::prefetch_rq(kernel_->rq(event.cpu));
+    if (event.kind != Kind::kTimer) continue;
+    __builtin_prefetch(event.target);
+    if (event.sleeper != nullptr) sched::prefetch_task(event.sleeper);
+  }
+  for (const Handle handle : arrived) {
+    const Event& event = kinds_[handle];
+    sched::prefetch_rq_parts(kernel_->rq(event.cpu));
+    const Task* p = cpus_[static_cast<u32>(event.cpu)].task;
+    if (p != nullptr && event.kind != Kind::kTimer) sched::prefetch_task(p);
+  }
+  for (const Handle handle : arrived) {
+    const Event& event = kinds_[handle];
+    const Task* p = cpus_[static_cast<u32>(event.cpu)].task;
+    if (p != nullptr && event.kind == Kind::kProgress) sched::prefetch_behaviour(*p);
+  }
+  queue_.forget_arrived();
 }
 
 void SimulatedMachine::handle(Handle handle) {
@@ -291,6 +323,7 @@ void SimulatedMachine::timer_start(sched::Timer& timer, Nanos expires, CpuId cpu
   Event& event = kinds_[timer.slot];
   USCX_ASSERT(event.kind == Kind::kTimer && event.target == &timer);
   event.cpu = cpu;
+  event.sleeper = handling_ == kNoCpu ? nullptr : at(handling_).task;
   timer.expires_ns = expires.ns;
   queue_.arm(timer.slot, std::max(expires.ns, now_));
 }

@@ -72,6 +72,9 @@ class SimulatedMachine : public sched::Machine {
     CpuId cpu;
     void* target;  // kTimer: the Timer; kIrqWork: the IrqWork; kResume: the explored machine's own;
                    // kResched: null, or its time includes that of leaving idle
+    // kTimer: who had the CPU when it was armed, and likely sleeps; or null. A hint: not to be
+    // read.
+    const sched::Task* sleeper = nullptr;
   };
   /// What a CPU does: first it pays `overhead_ns`, then it computes `step`, or asks the kernel for
   /// one where that is null. All as of `since_ns`.
@@ -105,6 +108,7 @@ class SimulatedMachine : public sched::Machine {
   }
   void account(Cpu& c);
   void prefetch(Handle event) const;
+  void prefetch_arrived();
   void settle(Cpu& c);
   u64 time_left(const Cpu& c) const;
   u64 migration_cost(CpuId from, CpuId to) const;
