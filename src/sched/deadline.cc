@@ -3,6 +3,7 @@
 #include "sched/deadline.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "sched/private.h"
 
@@ -20,13 +21,13 @@ bool before(u64 a, u64 b) {
 bool overflows(const DlServer& s, u64 now_ns) {
   constexpr u32 kScale = 10;  // as Linux: a resolution of a microsecond
   const u64 left = (DlServer::kPeriodNs >> kScale) * static_cast<u64>(s.runtime_ns >> kScale);
-  const u64 right = ((s.deadline_ns - now_ns) >> kScale) * (DlServer::kRuntimeNs >> kScale);
+  const u64 right = ((s.deadline_ns - now_ns) >> kScale) * (s.reserved_ns >> kScale);
   return before(right, left);
 }
 
 void new_period(DlServer& s, u64 now_ns) {
   s.deadline_ns = now_ns + DlServer::kPeriodNs;
-  s.runtime_ns = static_cast<s64>(DlServer::kRuntimeNs);
+  s.runtime_ns = static_cast<s64>(s.reserved_ns);
   if (!s.defer_running) s.throttled = s.defer_armed = true;
 }
 
@@ -110,11 +111,11 @@ void Kernel::Private::dl_replenish(DlServer& s) {
   const u64 now_ns = s.rq.clock;
   if (s.deadline_ns == 0 || (s.defer_armed && overflows(s, now_ns))) {
     s.deadline_ns = now_ns + DlServer::kPeriodNs;
-    s.runtime_ns = static_cast<s64>(DlServer::kRuntimeNs);
+    s.runtime_ns = static_cast<s64>(s.reserved_ns);
   }
   while (s.runtime_ns <= 0) {
     s.deadline_ns += DlServer::kPeriodNs;
-    s.runtime_ns += static_cast<s64>(DlServer::kRuntimeNs);
+    s.runtime_ns += static_cast<s64>(s.reserved_ns);
   }
   if (before(s.deadline_ns, now_ns)) new_period(s, now_ns);
   s.throttled = false;
@@ -131,7 +132,7 @@ void Kernel::Private::dl_replenish(DlServer& s) {
 
 void Kernel::Private::dl_server_start(DlServer& s) {
   s.defer_idle = false;
-  if (s.active || !s.attached || !s.rq.online) return;
+  if (s.active || !s.attached || s.reserved_ns == 0 || !s.rq.online) return;
   s.rq.current()->klass->update_curr(s.rq);
   s.active = true;
   dl_enqueue(s, false);
@@ -196,6 +197,31 @@ void DlServer::fired(Kernel& kernel) {
     }
   }
   kernel.rq_unlock(rq);
+}
+
+Result<void> DlServer::set_runtime(Kernel& kernel, u64 ns) {
+  constexpr u64 kMostPercent = 95;  // sched_rt_runtime_us of sched_rt_period_us
+  if (ns > kPeriodNs) return fail(EINVAL);
+  if (!rq.online) return fail(EBUSY);
+  u64 total = 0, cpus = 0;
+  for (u32 i = 0; i < kernel.nr_cpus(); ++i) {
+    const Rq& r = kernel.rq(static_cast<CpuId>(i));
+    if (!r.online) continue;
+    total += r.dl->total_bw();
+    ++cpus;
+  }
+  const u64 wanted = (ns << 20) / kPeriodNs;
+  if ((total - bandwidth() + wanted) * 100 > ((cpus << 20) * kMostPercent)) return fail(EBUSY);
+  Kernel::Private& priv = KernelInternals::of(kernel);
+  kernel.rq_lock(rq);
+  kernel.update_rq_clock(rq);
+  priv.dl_server_stop(*this);
+  reserved_ns = ns;
+  runtime_ns = 0;
+  deadline_ns = 0;
+  priv.dl_server_start(*this);
+  kernel.rq_unlock(rq);
+  return {};
 }
 
 void Kernel::Private::dl_server_attach(DlServer& s, u32 nr_running) {

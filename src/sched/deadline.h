@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Deadline servers: a reservation (50 ms in every second) through which a lower class runs in the
-// deadline class's place where real-time tasks leave it nothing. Linux: struct sched_dl_entity of a
-// dl_server, and its struct dl_rq.
+// Deadline servers: a reservation (50 ms in every second, or another) through which a lower class
+// runs in the deadline class's place where real-time tasks leave it nothing. Linux: struct
+// sched_dl_entity of a dl_server, and its struct dl_rq.
 //
 // A server is deferred: while its class gets its share anyway, that is counted (dl_server_update)
 // and the server never runs. Only at the zero-laxity point, where nothing but running at once would
@@ -10,6 +10,7 @@
 
 #include <vector>
 
+#include "base/error.h"
 #include "base/types.h"
 #include "sched/machine.h"
 
@@ -26,9 +27,16 @@ struct DlServer final : Timer {
 
   DlServer(Rq& r, SchedClass& k) : rq(r), klass(k) {}
   void fired(Kernel& kernel) override;
+  /// A write to debugfs' sched/{fair,ext}_server/cpuN/runtime; takes the runqueue's lock. EINVAL:
+  /// more than the period; EBUSY: the CPU is off line, or all servers together would have more than
+  /// 95 % of the CPUs. Linux: sched_server_write_common().
+  Result<void> set_runtime(Kernel& kernel, u64 ns);
+  /// Its part of a CPU in 1/2^20, which is kept for it while it is attached. Linux: to_ratio().
+  u64 bandwidth() const { return attached ? (reserved_ns << 20) / kPeriodNs : 0; }
 
   Rq& rq;
   SchedClass& klass;                              // whose tasks it runs
+  u64 reserved_ns = kRuntimeNs;                   // of every period (dl_runtime)
   s64 runtime_ns = static_cast<s64>(kRuntimeNs);  // left in this period
   u64 deadline_ns = kPeriodNs;                    // end of this period
   bool attached = false;     // has bandwidth: the class can have tasks (dl_bw_attached)
@@ -47,6 +55,8 @@ struct DlRq {
   DlServer fair;
   DlServer ext;
   std::vector<DlServer*> queue;
+  /// What debugfs' sched/debug shows for a CPU alone. Linux: dl_bw::total_bw is that of all.
+  u64 total_bw() const { return fair.bandwidth() + ext.bandwidth(); }
 };
 
 }  // namespace uscx::sched

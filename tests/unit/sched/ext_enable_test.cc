@@ -3,6 +3,7 @@
 #include <set>
 
 #include "ext_harness.h"
+#include "sched/deadline.h"
 
 namespace uscx::sched::testing {
 namespace {
@@ -213,6 +214,62 @@ TEST_P(ExtEnableFailureTest, LosesNoTask) {
   expect_everybody_runs();
   unreg(again);
   expect_balanced();
+}
+
+// What the kernel's selftest total_bw looks at in debugfs.
+TEST_F(ExtEnableTest, ServersOfOneClassHaveBandwidthAtATime) {
+  constexpr u64 kOne = (50ULL << 20) / 1000;
+  const auto expect_bw = [&](u64 fair, u64 ext, const char* when) {
+    for (u32 cpu = 0; cpu < k().nr_cpus(); ++cpu) {
+      const DlRq& dl = *k().rq(static_cast<CpuId>(cpu)).dl;
+      EXPECT_EQ(dl.fair.bandwidth(), fair) << when << ", CPU " << cpu;
+      EXPECT_EQ(dl.ext.bandwidth(), ext) << when << ", CPU " << cpu;
+      EXPECT_EQ(dl.total_bw(), fair + ext) << when << ", CPU " << cpu;
+    }
+  };
+  populate();
+  run_for(Nanos::from_ms(20));
+  expect_bw(kOne, 0, "before");
+  auto first = counting_table(1);
+  ASSERT_EQ(reg(first), 0);
+  run_for(Nanos::from_ms(20));
+  expect_bw(0, kOne, "attached");
+  unreg(first);
+  run_for(Nanos::from_ms(20));
+  expect_bw(kOne, 0, "detached");
+
+  // The fair servers get twice as much; the ext ones still what is usual; and twice as much again.
+  for (u32 cpu = 0; cpu < k().nr_cpus(); ++cpu) {
+    ASSERT_TRUE(k().rq(static_cast<CpuId>(cpu)).dl->fair.set_runtime(k(), 100'000'000));
+  }
+  run_for(Nanos::from_ms(20));
+  expect_bw((100ULL << 20) / 1000, 0, "doubled");
+  auto second = counting_table(1);
+  ASSERT_EQ(reg(second), 0);
+  run_for(Nanos::from_ms(20));
+  expect_bw(0, kOne, "doubled, attached");
+  unreg(second);
+  run_for(Nanos::from_ms(20));
+  expect_bw((100ULL << 20) / 1000, 0, "doubled, detached");
+
+  // A scheduler of some tasks only leaves the fair class its servers.
+  auto partial = counting_table(1);
+  set(*partial, "flags", static_cast<u64>(abi::SCX_OPS_SWITCH_PARTIAL));
+  ASSERT_EQ(reg(partial), 0);
+  expect_bw((100ULL << 20) / 1000, kOne, "partial");
+  unreg(partial);
+
+  DlServer& server = k().rq(0).dl->fair;
+  EXPECT_EQ(server.set_runtime(k(), DlServer::kPeriodNs + 1).error().value, EINVAL);
+  for (u32 cpu = 0; cpu < k().nr_cpus(); ++cpu) {
+    ASSERT_TRUE(k().rq(static_cast<CpuId>(cpu)).dl->fair.set_runtime(k(), 940'000'000));
+  }
+  EXPECT_EQ(server.set_runtime(k(), 1'000'000'000).error().value, EBUSY);
+  // With nothing reserved none starts.
+  ASSERT_TRUE(server.set_runtime(k(), 0));
+  run_for(Nanos::from_ms(20));
+  EXPECT_FALSE(server.active);
+  EXPECT_EQ(server.bandwidth(), 0U);
 }
 
 INSTANTIATE_TEST_SUITE_P(
