@@ -26,6 +26,7 @@ struct FairRq {
   u64 min_vruntime_ns = 0;  // never goes back
   u32 nr_queued = 0;        // tree and curr
   u64 next_seq = 0;
+  const unsigned long* waiting = nullptr;  // by CpuId, the class's: where `tree` has any
 };
 
 /// Runnable rt tasks, the running one included, by priority.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Spreads fair tasks: an idle CPU pulls one that waits elsewhere, and busy ones even out now and
 // then. One task at a time; Linux's domains and load averages are not modelled.
+#include "base/bitmap.h"
 #include "sched/classes.h"
 #include "sched/private.h"
 
@@ -26,15 +27,20 @@ bool Kernel::Private::pull_fair_task(Rq& rq, u32 margin) {
   // The busiest CPU of this LLC, or where there is none, of the machine.
   Rq* busiest = nullptr;
   const auto consider = [&](Rq& other) {
-    if (&other == &rq || other.fair->tree.empty()) return;
+    if (&other == &rq) return;
     if (other.fair->nr_queued < rq.fair->nr_queued + margin) return;
     if (busiest && other.fair->nr_queued <= busiest->fair->nr_queued) return;
     if (movable(k, other, rq.id) != nullptr) busiest = &other;
   };
   const u32 llc = k.machine_.topology().cpus[static_cast<u32>(rq.id)].llc;
-  for (CpuId cpu : k.llc_cpus(llc)) consider(k.rq(cpu));
+  // Only where a task waits: to look at all runqueues costs more than everything else here does.
+  const unsigned long* waiting = rq.fair->waiting;
+  for (CpuId cpu : k.llc_cpus(llc)) {
+    if (bitmap::test(waiting, static_cast<u32>(cpu))) consider(k.rq(cpu));
+  }
   if (busiest == nullptr) {
-    for (Rq* other : k.rqs_) consider(*other);
+    const u32 nr = k.nr_cpus();
+    for (u32 i = 0; (i = bitmap::next(waiting, nr, i)) < nr; ++i) consider(*k.rqs_[i]);
   }
   if (busiest == nullptr) return false;
 

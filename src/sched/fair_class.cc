@@ -3,6 +3,7 @@
 // deadlines; groups are in fair_group.cc), close enough to be what a scheduler is compared with and
 // falls back to.
 #include <algorithm>
+#include <vector>
 
 #include "base/bitmap.h"
 #include "sched/cgroup.h"
@@ -19,7 +20,11 @@ constexpr u64 kWakeupGranularityNs = 1'000'000;
 
 class FairClass final : public SchedClass {
  public:
-  explicit FairClass(Kernel& kernel) : k_(kernel) {}
+  explicit FairClass(Kernel& kernel) : k_(kernel), waiting_((kernel.nr_cpus() + 63) / 64) {
+    for (u32 i = 0; i < kernel.nr_cpus(); ++i) {
+      kernel.rq(static_cast<CpuId>(i)).fair->waiting = waiting_.data();
+    }
+  }
   std::string_view name() const override { return "fair_sched_class"; }
   int rank() const override { return 2; }
 
@@ -174,6 +179,7 @@ class FairClass final : public SchedClass {
     p.fair_seq = ++rq.fair->next_seq;
     p.fair_queued = true;
     rq.fair->tree.insert(&p);
+    bitmap::set(waiting_.data(), static_cast<u32>(rq.id));
     ++KernelInternals::of(k_).nr_fair_waiting;
   }
 
@@ -181,6 +187,7 @@ class FairClass final : public SchedClass {
     p.fair_queued = false;
     const std::size_t erased = rq.fair->tree.erase(&p);
     USCX_ASSERT(erased == 1);
+    if (rq.fair->tree.empty()) bitmap::clear(waiting_.data(), static_cast<u32>(rq.id));
     --KernelInternals::of(k_).nr_fair_waiting;
   }
 
@@ -206,6 +213,7 @@ class FairClass final : public SchedClass {
   CpuId idle_in_llc(const Task& p, CpuId around) const;
 
   Kernel& k_;
+  std::vector<unsigned long> waiting_;
 };
 
 /// An idle CPU that shares the last cache with `around`: one of an idle core first.
