@@ -109,8 +109,9 @@ void add_run_command(CLI::App& app, int* status) {
   verb->add_option("--kernel", o->kernel, "Kernel version to be: 7.2 or 7.3")
       ->capture_default_str();
   verb->add_option("--engine", o->engine,
-                   "How programs run: jit (the default where there is one) or interpreter; the run "
-                   "is the same");
+                   "How programs run: jit (the default where there is one), checking-jit, which "
+                   "checks accesses that the verifier proved as well, or interpreter; the run is "
+                   "the same");
   verb->add_option("--set", o->settings,
                    "Set a variable, or a member of the ops (ops.flags=...), before load: "
                    "name=value; name[N] resizes an array, or a map")

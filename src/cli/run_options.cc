@@ -74,14 +74,17 @@ namespace {
 
 OrError<bpf::EngineKind> parse_engine(std::string_view name) {
   if (name.empty()) return bpf::default_engine();
-  if (name == "interpreter") return bpf::EngineKind::kInterpreter;
-  if (name != "jit") {
-    return error(fmt::format("engine '{}': no such engine; there are jit and interpreter", name));
+  using enum bpf::EngineKind;
+  for (const bpf::EngineKind kind : {kInterpreter, kJit, kCheckingJit}) {
+    if (name != name_of(kind)) continue;
+    if (kind != kInterpreter && bpf::default_engine() == kInterpreter) {
+      return error(
+          fmt::format("engine '{}': this host is no x86-64; there is the interpreter only", name));
+    }
+    return kind;
   }
-  if (bpf::default_engine() != bpf::EngineKind::kJit) {
-    return error("engine 'jit': this host is no x86-64; there is the interpreter only");
-  }
-  return bpf::EngineKind::kJit;
+  return error(fmt::format(
+      "engine '{}': no such engine; there are jit, checking-jit and interpreter", name));
 }
 
 }  // namespace

@@ -241,6 +241,7 @@ bool ends_block(OpCode code) {
 
 std::shared_ptr<DecodedProgram> decode_program(const Program& program, const HelperTable& helpers) {
   auto decoded = std::make_shared<DecodedProgram>();
+  decoded->bounded = program.proof != nullptr;
   for (const auto& map : program.maps) {
     if (map->spec().type == uapi::kMapArena) decoded->arena = static_cast<ArenaMap*>(map.get());
   }

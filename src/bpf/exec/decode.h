@@ -66,6 +66,9 @@ struct DecodedProgram {
   std::vector<Op> ops;
   std::shared_ptr<const JitCode> jit = {};  // null: interpreted
   ArenaMap* arena = nullptr;                // the program's; it has one at most
+  /// Loops that neither call nor have a may_goto end by themselves (verifier/proof.h), so that a
+  /// run that is too long is noticed after calls alone; in others at each backward jump, too.
+  bool bounded = false;
 };
 
 /// Decodes a checked program. What it does not know becomes a trap.

@@ -10,11 +10,24 @@
 #include "bpf/disasm.h"
 #include "bpf/exec/run.h"
 #include "bpf/maps/arena.h"
+#include "bpf/verifier/proof.h"
 
 namespace uscx::bpf {
 
 EngineKind default_engine() {
   return jit_available() ? EngineKind::kJit : EngineKind::kInterpreter;
+}
+
+std::string_view name_of(EngineKind kind) {
+  switch (kind) {
+    case EngineKind::kInterpreter:
+      return "interpreter";
+    case EngineKind::kJit:
+      return "jit";
+    case EngineKind::kCheckingJit:
+      return "checking-jit";
+  }
+  return "";
 }
 
 struct Engine::Impl {
@@ -50,7 +63,7 @@ EngineKind Engine::kind() const {
 
 void Engine::use(EngineKind kind) {
   impl_->kind = kind;
-  if (kind == EngineKind::kJit && !impl_->jit) impl_->jit = Jit::create();
+  if (kind != EngineKind::kInterpreter && !impl_->jit) impl_->jit = Jit::create();
   USCX_ASSERT(kind == EngineKind::kInterpreter || impl_->jit);
 }
 
@@ -60,7 +73,9 @@ void Engine::prepare(const Program& program) {
 
 void Engine::Impl::prepare(const Program& program) {
   std::shared_ptr<DecodedProgram> decoded = decode_program(program, env.helpers);
-  if (kind == EngineKind::kJit) decoded->jit = jit->compile(program, *decoded, env.trust_proofs);
+  if (kind != EngineKind::kInterpreter) {
+    decoded->jit = jit->compile(program, *decoded, kind == EngineKind::kJit);
+  }
   program.decoded = std::move(decoded);
 }
 
@@ -83,7 +98,7 @@ u64 Engine::Impl::run(const Program& program, u32 entry, u64 context,
   if (run.arena_faults) [[unlikely]]
     run.report_arena_faults();
   program.run_count++;
-  program.insns_executed += run.insns;
+  program.insns_executed += run.insns();
   if (run.stopped) [[unlikely]] {
     result = 0;
     program_faults++;
@@ -127,32 +142,35 @@ u64 Engine::program_faults() const {
 
 ExecRun::ExecRun(const ExecEnvironment& env_, const Program& program_,
                  const DecodedProgram& decoded_, u64 stack_, u64 context_)
-    : env(env_), program(program_), decoded(decoded_), context(context_) {
+    : env(env_),
+      program(program_),
+      decoded(decoded_),
+      limit(env_.max_run_insns),
+      context(context_) {
   stack = stack_;
-  limit = env.max_run_insns;
-  half_limit = limit / 2;
+  left = static_cast<s64>(limit);
+  half_left = static_cast<s64>(limit - limit / 2);
   spans = env.window.span_table();
+  if (decoded.arena) arena_base = decoded.arena->kern_vm_start();
 }
 
 u64 ExecRun::execute(u32 entry, const std::array<u64, 5>& registers) {
   if (depth >= kMaxFrames) return abandon_deep(entry);
-  if (insns > limit) return abandon_long(entry);  // callbacks that loop
-  if (!decoded.jit || !decoded.jit->is_entry(entry) || env.observer) return interpret(entry, registers);
+  if (left < 0) return abandon_long(entry);  // callbacks that loop
+  const bool compiled = decoded.jit && decoded.jit->is_entry(entry) && !env.observer;
+  if (!compiled) return interpret(entry, registers);
   const u32 bottom = depth++;
-  const u64 saved_may_goto = may_goto;
   const u64 saved_unwind_sp = unwind_sp;
-  may_goto = kMaxMayGoto;
   const u64 result =
       decoded.jit->enter(*this, entry, registers, stack + kStackBlock - u64{bottom} * kStackSize);
   depth = bottom;
-  may_goto = saved_may_goto;
   unwind_sp = saved_unwind_sp;
   return result;
 }
 
 void ExecRun::charge() {
-  const u64 fresh = insns - charged;
-  charged = insns;
+  const u64 fresh = insns() - charged;
+  charged += fresh;
   if (fresh) env.host.charge_instructions(fresh);
 }
 
@@ -187,6 +205,16 @@ u64 ExecRun::abandon(u32 insn, std::string_view why) {
                                                        : std::string("past the last instruction");
   reason = fmt::format("insn {}: {}: {}", insn, text, why);
   return 0;
+}
+
+bool ExecRun::proven(u32 insn) const {
+  return program.proof && verifier::proven(program.proof->insns[insn].memory);
+}
+
+u64 ExecRun::abandon_load(u32 insn, u64 addr, u32 bytes) {
+  return abandon(insn, fmt::format("load of {} bytes at {:#x}, which is no object, though it was "
+                                   "proven (a mistake of uscx's verifier)",
+                                   bytes, addr));
 }
 
 u64 ExecRun::abandon_store(u32 insn, u64 addr, u32 bytes) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The engine: runs programs. The interpreter is the reference and checks every access; machine code
-// does the same, several times as fast.
+// does the same, several times as fast, or leaves out the checks of what the verifier proved. What
+// was not verified has no proof, and is checked by every engine.
 #pragma once
 
 #include <array>
@@ -50,15 +51,12 @@ struct ExecEnvironment {
   AddressWindow& window;
   const HelperTable& helpers;
   u64 max_run_insns = kMaxRunInsns;
-  /// Machine code leaves out checks of what the verifier proved. Off until the proofs have been
-  /// compared with the checking engine over all programs there are.
-  bool trust_proofs = false;
   /// Sees every instruction; programs are interpreted then, whatever the engine's kind.
   StepObserver* observer = nullptr;
 };
 
 /// Runs programs that check_program accepted. Reentrant: runs nest (kfuncs run programs) and
-/// interleave (sleepable programs block on their fibers). Not thread-safe. Both kinds give the same
+/// interleave (sleepable programs block on their fibers). Not thread-safe. All kinds give the same
 /// results, counts of instructions and reasons of abandoned runs.
 class Engine {
  public:

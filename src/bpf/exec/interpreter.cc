@@ -15,26 +15,30 @@ bool on_stack(const ExecRun& run, u64 addr, u32 bytes) {
   return addr - run.stack <= kStackBlock - bytes;
 }
 
-/// Where the program has an arena and `addr` is in it: its bytes. Null otherwise: counted as the
-/// fault it is.
+/// Is `addr` the arena's, of a program that has one?
+bool in_arena(const ExecRun& run, u64 addr) {
+  return run.decoded.arena && ArenaMap::near(addr);
+}
+
+/// The bytes of the arena at `addr`. Null, and counted, where it has none there.
 std::byte* arena_bytes(ExecRun& run, u64 addr, u32 bytes, bool write) {
-  ArenaMap* arena = run.decoded.arena;
-  if (!arena || !ArenaMap::near(addr)) {
-    if (!write) run.loads_to_zero++;
-    return nullptr;
-  }
-  std::byte* at = arena->at(addr, bytes);
+  std::byte* at = run.decoded.arena->at(addr, bytes);
   if (!at) run.arena_fault(addr, write);
   return at;
 }
 
 /// Zero, and counted, where the program may not read: as a load through a BTF pointer that faults.
 template <class T>
-u64 load(ExecRun& run, u64 addr) {
+u64 load(ExecRun& run, const Op* op, u64 addr) {
   T value;
   if (!on_stack(run, addr, sizeof(T))) [[unlikely]] {
     const Extent* extent = run.env.window.find(addr);
     if (!extent || !extent->contains(addr, sizeof(T))) {
+      if (!in_arena(run, addr)) {
+        const u32 insn = static_cast<u32>(op - run.decoded.ops.data());
+        run.loads_to_zero++;
+        return run.proven(insn) ? run.abandon_load(insn, addr, sizeof(T)) : 0;
+      }
       const std::byte* in_arena = arena_bytes(run, addr, sizeof(T), false);
       if (!in_arena) return 0;
       addr = reinterpret_cast<u64>(in_arena);
@@ -50,7 +54,7 @@ void* store_target(ExecRun& run, u64 addr, u32 bytes, void* drain) {
   if (on_stack(run, addr, bytes)) return reinterpret_cast<void*>(addr);
   const Extent* extent = run.env.window.find(addr);
   if (extent && extent->may_write(addr, bytes)) return reinterpret_cast<void*>(addr);
-  if (extent || !run.decoded.arena || !ArenaMap::near(addr)) return nullptr;
+  if (extent || !in_arena(run, addr)) return nullptr;
   void* in_arena = arena_bytes(run, addr, bytes, true);
   return in_arena ? in_arena : drain;
 }
@@ -142,15 +146,16 @@ struct Frame {
   op++;                                                                                           \
   USCX_NEXT;
 
-// Loops go through backward jumps, so these are where a run that is too long is noticed.
-#define USCX_BRANCH(taken)                      \
-  if (taken) {                                  \
-    if (op->off <= 0 && n > limit) [[unlikely]] \
-      goto l_long;                              \
-    op += op->off;                              \
-  } else {                                      \
-    op++;                                       \
-  }                                             \
+// Loops go through backward jumps, so these are where a run that is too long is noticed, unless its
+// loops are known to end.
+#define USCX_BRANCH(taken)                           \
+  if (taken) {                                       \
+    if (op->off <= 0 && n > jump_limit) [[unlikely]] \
+      goto l_long;                                   \
+    op += op->off;                                   \
+  } else {                                           \
+    op++;                                            \
+  }                                                  \
   USCX_NEXT
 
 #define USCX_JMP(name)                                                                        \
@@ -166,6 +171,13 @@ struct Frame {
   op++;                         \
   USCX_NEXT;
 
+#define USCX_LOAD(name, type)                                        \
+  l_##name : r[op->dst] = load<type>(*this, op, USCX_ADDR(op->src)); \
+  if (stopped) [[unlikely]]                                          \
+    goto l_out;                                                      \
+  op++;                                                              \
+  USCX_NEXT;
+
 #define USCX_STORE(name, type, value)                                           \
   l_##name : if (!store<type>(*this, USCX_ADDR(op->dst), value)) [[unlikely]] { \
     bad_bytes = sizeof(type);                                                   \
@@ -177,11 +189,13 @@ struct Frame {
 // What a call leaves in R1-R5 is nobody's to read; where the checker cannot see that nobody does,
 // both engines have zero there.
 #define USCX_CALL(call)                 \
-  insns = n;                            \
+  set_insns(n);                         \
   r[0] = call;                          \
-  n = insns;                            \
+  n = insns();                          \
   if (stopped) [[unlikely]]             \
     goto l_out;                         \
+  if (n > limit) [[unlikely]]           \
+    goto l_long;                        \
   r[1] = r[2] = r[3] = r[4] = r[5] = 0; \
   op++;                                 \
   USCX_NEXT
@@ -206,7 +220,9 @@ u64 ExecRun::loop(u32 entry, const std::array<u64, 5>& registers) {
   const u32 bottom = depth++;
   Frame frames[kMaxFrames];
   u64 may_goto_left = kMaxMayGoto;
-  u64 n = insns;
+  u64 n = insns();
+  const u64 half_limit = limit / 2;
+  const u64 jump_limit = decoded.bounded ? ~u64{0} : limit;
   u32 bad_bytes = 0;
   u64 r[11] = {0, registers[0], registers[1], registers[2], registers[3], registers[4]};
   r[10] = stack + kStackBlock - u64{bottom} * kStackSize;
@@ -230,13 +246,13 @@ u64 ExecRun::loop(u32 entry, const std::array<u64, 5>& registers) {
   USCX_UNARY(cast_user, static_cast<u32>(r[op->src]) ? op->imm | static_cast<u32>(r[op->src]) : 0)
   USCX_UNARY(swap64, __builtin_bswap64(r[op->dst]))
 
-  USCX_UNARY(ldx1, load<u8>(*this, USCX_ADDR(op->src)))
-  USCX_UNARY(ldx2, load<u16>(*this, USCX_ADDR(op->src)))
-  USCX_UNARY(ldx4, load<u32>(*this, USCX_ADDR(op->src)))
-  USCX_UNARY(ldx8, load<u64>(*this, USCX_ADDR(op->src)))
-  USCX_UNARY(ldsx1, load<s8>(*this, USCX_ADDR(op->src)))
-  USCX_UNARY(ldsx2, load<s16>(*this, USCX_ADDR(op->src)))
-  USCX_UNARY(ldsx4, load<s32>(*this, USCX_ADDR(op->src)))
+  USCX_LOAD(ldx1, u8)
+  USCX_LOAD(ldx2, u16)
+  USCX_LOAD(ldx4, u32)
+  USCX_LOAD(ldx8, u64)
+  USCX_LOAD(ldsx1, s8)
+  USCX_LOAD(ldsx2, s16)
+  USCX_LOAD(ldsx4, s32)
 
   USCX_STORE(stx1, u8, r[op->src])
   USCX_STORE(stx2, u16, r[op->src])
@@ -304,7 +320,7 @@ l_call_local: {
 }
 l_exit: {
   if (--depth == bottom) {
-    insns = n;
+    set_insns(n);
     return r[0];
   }
   const Frame& frame = frames[depth];
@@ -324,7 +340,7 @@ l_bad_store:
 l_long:
   abandon_long(static_cast<u32>(op - first));
 l_out:
-  insns = n;
+  set_insns(n);
   depth = bottom;
   return 0;
 }

@@ -19,6 +19,7 @@ namespace jit {
 Translator::Translator(const Program& program, const DecodedProgram& decoded, const Stubs& stubs,
                        asmjit::CodeHolder& code, bool trust_proof)
     : program_(program), decoded_(decoded), stubs_(stubs), a_(&code) {
+  has_bmi1_ = asmjit::CpuInfo::host().hasFeature(asmjit::CpuFeatures::X86::kBMI);
   has_bmi2_ = asmjit::CpuInfo::host().hasFeature(asmjit::CpuFeatures::X86::kBMI2);
   arena_ = decoded.arena;
   if (trust_proof && program.proof) {
@@ -28,6 +29,12 @@ Translator::Translator(const Program& program, const DecodedProgram& decoded, co
   leader_.resize(decoded.ops.size());
   labels_.resize(decoded.ops.size());
   find_leaders();
+  // What was never verified may run its instructions in ways that nobody follows.
+  short_at_.resize(decoded.ops.size());
+  if (odd_.empty()) {
+    short_at_ = find_short_registers(program, decoded, leader_);
+    find_live_registers();
+  }
 }
 
 /// Where blocks begin. What was never checked may jump between the halves of an ld_imm64; what lies
@@ -43,7 +50,6 @@ void Translator::find_leaders() {
     const OpCode code = ops[i].code;
     if (is_jump(code)) lead(i + static_cast<u32>(ops[i].off));
     if (i + 1 < ops.size() && ends_block(code)) lead(i + 1);
-    if (code == OpCode::k_may_goto) uses_may_goto_ = true;
   };
   lead(0);
   for (u32 start : program_.subprogram_starts) lead(start);
@@ -71,42 +77,38 @@ u32 Translator::after(u32 index) const {
   return std::min(next, static_cast<u32>(decoded_.ops.size()) - 1);
 }
 
-/// The second half of an ld_imm64 after `index` within the block: never executed.
-u32 Translator::wide_after(u32 index) const {
-  u32 halves = 0;
-  for (u32 i = index; i < block_end_; i++) {
-    if (decoded_.ops[i].code == OpCode::k_ld_imm64) halves++, i++;
-  }
-  return halves;
-}
-
-/// Counts the block's instructions. It ends at the next leader, or where control leaves it.
 void Translator::start_block(u32 index) {
   a_.bind(labels_[index]);
   forget_known();
-  u32 count = 0;
-  u32 end = index;
-  do {
-    count++;
-    const OpCode code = decoded_.ops[end].code;
-    end += code == OpCode::k_ld_imm64 ? 2 : 1;
-    if (ends_block(code)) break;
-  } while (!second_half_[index] && end < decoded_.ops.size() && !leader_[end]);
-  block_end_ = end;
-  a_.add(kCount, count);
+  short_ = short_at_[index];
+  executed_ = 0;
+}
+
+/// At the end of a block, so that who leaves in the middle has the rest to count, and so that the
+/// flags say at once whether the run is too long.
+void Translator::count_block() {
+  if (executed_) a_.sub(kLeft, executed_);
+  executed_ = 0;
 }
 
 void Translator::translate() {
   const auto& ops = decoded_.ops;
-  for (u32 i = 0; i < ops.size(); i++) {
-    if (second_half_[i]) continue;
-    if (leader_[i]) start_block(i);
+  for (u32 i = 0; i < ops.size();) {
+    if (leader_[i]) {
+      if (i) count_block();
+      start_block(i);
+    }
+    if (const u32 fused = fuse(i)) {
+      i += fused;
+      continue;
+    }
     instruction(i, ops[i]);
+    i += ops[i].code == OpCode::k_ld_imm64 ? 2 : 1;
   }
   for (u32 i : odd_) {
     start_block(i);
-    block_end_ = i + 1;
     instruction(i, ops[i]);
+    count_block();
     a_.jmp(labels_[after(i)]);
   }
   emit_cold_paths();
@@ -121,6 +123,8 @@ void Translator::emit_cold_paths() {
 }
 
 void Translator::instruction(u32 index, const Op& op) {
+  executed_++;
+  if (ends_block(op.code)) count_block();
   const u32 number = static_cast<u32>(op.code);
   if (number < kNrFourfold) {
     const auto base = static_cast<OpCode>(number & ~3u);
@@ -173,6 +177,7 @@ void Translator::instruction(u32 index, const Op& op) {
     case OpCode::k_atomic8:
       atomic(index, op, op.code == OpCode::k_atomic8 ? 8 : 4);
       if (op.imm & 1) known_[op.imm == 0xf1 ? 0 : op.src] = {};
+      short_ = short_after(op, short_);
       return;
     case OpCode::k_cast_user:
       cast_user(op);
@@ -184,7 +189,7 @@ void Translator::instruction(u32 index, const Op& op) {
     case OpCode::k_call_helper:
       return call_helper(index, op);
     case OpCode::k_call_kfunc:
-      return call_out(index, reinterpret_cast<const void*>(&uscx_jit_call_kfunc));
+      return call_out(index, reinterpret_cast<const void*>(&uscx_jit_call_kfunc), op.imm);
     case OpCode::k_call_register:
       return call_register(index, op);
     case OpCode::k_call_local:
@@ -202,9 +207,11 @@ void Translator::instruction(u32 index, const Op& op) {
 
 std::vector<u32> Translator::entries(const asmjit::CodeHolder& code) const {
   std::vector<u32> offsets(leader_.size(), kNoEntry);
-  for (u32 i = 0; i < leader_.size(); i++) {
+  auto enter_at = [&](u32 i) {
     if (leader_[i]) offsets[i] = static_cast<u32>(code.labelOffset(labels_[i]));
-  }
+  };
+  enter_at(0);
+  for (const u32 start : program_.subprogram_starts) enter_at(start);
   return offsets;
 }
 

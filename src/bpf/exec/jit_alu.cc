@@ -237,14 +237,12 @@ void Translator::cast_user(const Op& op) {
 void Translator::follow(const Op& op) {
   const Known before = known_[op.dst];
   Known& after = known_[op.dst];
+  short_ = short_after(op, short_);
   after = {};
   switch (op.code) {
     case OpCode::k_mov64x:
       after = op.src == 10 ? Known{Known::kStack, 0} : known_[op.src];
       if (op.src == op.dst) after = before;
-      break;
-    case OpCode::k_mov32x:
-      if (arena_) after = {Known::kArena, 0};
       break;
     case OpCode::k_mov64k:
     case OpCode::k_ld_imm64:

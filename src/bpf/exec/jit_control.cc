@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Jumps and calls. A basic block counts its instructions as it begins, so at its end the count is
-// the interpreter's; who leaves one in the middle takes the rest off again.
+// Jumps and calls. A basic block counts its instructions as it ends (count_block), before the jump
+// or call that ends it; who leaves one in the middle counts what was executed.
 #if defined(__x86_64__)
 #include "base/assert.h"
 #include "bpf/exec/jit_translator.h"
@@ -19,7 +19,8 @@ void Translator::far_jump(u64 target) {
 
 /// For instructions that end their block: all of it was executed.
 void Translator::abandon_at(u32 index, u64 stub) {
-  a_.mov(USCX_RUN(call_insn), index);
+  a_.mov(kScratch, frame_slot(kSlotRun));
+  a_.mov(USCX_RUN(kScratch, call_insn), index);
   far_jump(stub);
 }
 
@@ -74,12 +75,12 @@ x86::CondCode condition(OpCode base) {
 
 void Translator::branch(u32 index, OpCode base, u32 form, const Op& op) {
   const asmjit::Label target = labels_[index + static_cast<u32>(op.off)];
-  if (op.off <= 0) {
-    // A run that is too long ends at a backward jump that is taken.
+  if (op.off <= 0 && !decoded_.bounded) {
+    // A run that is too long ends at a backward jump that is taken; proof.h: not where loops end by
+    // themselves. The flags are count_block()'s.
     const asmjit::Label long_run = a_.newLabel();
     const asmjit::Label next = labels_[index + 1];
-    a_.cmp(kCount, USCX_RUN(limit));
-    a_.ja(long_run);
+    a_.js(long_run);
     later([=, this] {
       a_.bind(long_run);
       compare(base, form, op);
@@ -92,10 +93,9 @@ void Translator::branch(u32 index, OpCode base, u32 form, const Op& op) {
 }
 
 void Translator::jump(u32 index, const Op& op) {
-  if (op.off <= 0) {
+  if (op.off <= 0 && !decoded_.bounded) {
     const asmjit::Label long_run = a_.newLabel();
-    a_.cmp(kCount, USCX_RUN(limit));
-    a_.ja(long_run);
+    a_.js(long_run);
     later([=, this] {
       a_.bind(long_run);
       abandon_at(index, stubs_.abandon_long);
@@ -107,17 +107,16 @@ void Translator::jump(u32 index, const Op& op) {
 void Translator::may_goto(u32 index, const Op& op) {
   const asmjit::Label target = labels_[index + static_cast<u32>(op.off)];
   const asmjit::Label out = a_.newLabel();
-  a_.mov(kScratch, USCX_RUN(may_goto));
-  a_.test(kScratch, kScratch);
-  a_.jz(out);
-  a_.cmp(kCount, USCX_RUN(half_limit));
-  a_.ja(out);
-  a_.dec(kScratch);
-  a_.mov(USCX_RUN(may_goto), kScratch);
+  a_.mov(kScratch, frame_slot(kSlotRun));
+  a_.cmp(frame_slot(kSlotMayGoto), 0);
+  a_.je(out);
+  a_.cmp(kLeft, USCX_RUN(kScratch, half_left));
+  a_.jl(out);
+  a_.dec(frame_slot(kSlotMayGoto));
   later([=, this] {
     a_.bind(out);
-    a_.cmp(kCount, USCX_RUN(limit));
-    a_.jbe(target);
+    a_.test(kLeft, kLeft);
+    a_.jns(target);
     abandon_at(index, stubs_.abandon_long);
   });
 }
@@ -125,52 +124,69 @@ void Translator::may_goto(u32 index, const Op& op) {
 void Translator::call_local(u32 index, const Op& op) {
   const asmjit::Label deep = a_.newLabel();
   const asmjit::Label long_run = a_.newLabel();
-  a_.cmp(USCX_RUN(depth), kMaxFrames);
+  a_.mov(kScratch, frame_slot(kSlotRun));
+  a_.mov(kAddress, frame_slot(kSlotStack));
+  a_.cmp(USCX_RUN(kScratch, depth), kMaxFrames);
   a_.jae(deep);
-  a_.cmp(kCount, USCX_RUN(limit));
-  a_.ja(long_run);
+  a_.test(kLeft, kLeft);
+  a_.js(long_run);
   later([=, this] {
     a_.bind(deep);
     abandon_at(index, stubs_.abandon_deep);
     a_.bind(long_run);
     abandon_at(index, stubs_.abandon_long);
   });
-  a_.inc(USCX_RUN(depth));
+  a_.inc(USCX_RUN(kScratch, depth));
   for (u8 r = 6; r < 10; r++) a_.push(reg(r));
-  if (uses_may_goto_) {
-    a_.push(USCX_RUN(may_goto));
-    a_.mov(USCX_RUN(may_goto), static_cast<s32>(kMaxMayGoto));
-  } else {
-    a_.sub(x86::rsp, 8);
-  }
+  a_.push(static_cast<s32>(kMaxMayGoto));
+  a_.push(kAddress);
+  a_.push(kScratch);
+  static_assert((4 + kNrSlots + 1) % 2 == 0);  // with the return address: a multiple of 16
   a_.sub(kFrame, kStackSize);
   a_.call(labels_[index + static_cast<u32>(op.off)]);
   a_.add(kFrame, kStackSize);
-  if (uses_may_goto_) {
-    a_.pop(USCX_RUN(may_goto));
-  } else {
-    a_.add(x86::rsp, 8);
-  }
+  a_.pop(kScratch);
+  a_.add(x86::rsp, 16);
   for (u8 r = 10; r-- > 6;) a_.pop(reg(r));
-  a_.dec(USCX_RUN(depth));
+  a_.dec(USCX_RUN(kScratch, depth));
 }
 
-/// Calls C: `thunk` finds what to call by the number of the instruction.
-void Translator::call_out(u32 index, const void* thunk) {
-  a_.mov(USCX_RUN(call_insn), index);
-  a_.mov(USCX_RUN(insns), kCount);
-  a_.mov(x86::r9, kRun);
+/// Calls C: `thunk` calls the record of a helper or kfunc that is `callee`.
+void Translator::call_out(u32 index, const void* thunk, u64 callee) {
+  a_.mov(x86::rax, callee);
+  call_out(index, thunk, x86::rax);
+}
+
+void Translator::call_out(u32 index, const void* thunk, const x86::Gp& callee) {
+  a_.mov(kScratch, frame_slot(kSlotRun));
+  a_.mov(USCX_RUN(kScratch, call_insn), index);
+  a_.mov(USCX_RUN(kScratch, left), kLeft);
+  a_.mov(USCX_RUN(kScratch, callee), callee);
+  a_.mov(x86::r9, kScratch);
   a_.mov(x86::rax, reinterpret_cast<u64>(thunk));
   a_.call(x86::rax);
-  a_.mov(kCount, USCX_RUN(insns));
+  a_.mov(kScratch, frame_slot(kSlotRun));
   const asmjit::Label stopped = a_.newLabel();
-  a_.cmp(USCX_RUN(stopped), 0);
+  a_.cmp(USCX_RUN(kScratch, stopped), 0);
+  a_.mov(kLeft, USCX_RUN(kScratch, left));
   a_.jne(stopped);
   later([=, this] {
     a_.bind(stopped);
     far_jump(stubs_.unwind);
   });
+  check_length(index);
   clear_arguments();
+}
+
+/// Ends a run that is too long.
+void Translator::check_length(u32 index) {
+  const asmjit::Label long_run = a_.newLabel();
+  a_.test(kLeft, kLeft);
+  a_.js(long_run);
+  later([=, this] {
+    a_.bind(long_run);
+    abandon_at(index, stubs_.abandon_long);
+  });
 }
 
 /// As the interpreter does after calls (USCX_CALL).
@@ -182,8 +198,8 @@ void Translator::call_helper(u32 index, const Op& op) {
   constexpr u32 kMapLookup = 1;  // BPF_FUNC_map_lookup_elem
   const Map* map =
       reinterpret_cast<const Helper*>(op.imm)->id == kMapLookup ? known_map(1) : nullptr;
-  if (map) return lookup(index, *map);
-  call_out(index, reinterpret_cast<const void*>(&uscx_jit_call_helper));
+  if (map) return lookup(index, op, *map);
+  call_out(index, reinterpret_cast<const void*>(&uscx_jit_call_helper), op.imm);
 }
 
 /// The program's map whose address the register is known to hold.
@@ -196,24 +212,20 @@ const Map* Translator::known_map(u8 r) const {
 }
 
 /// A lookup without the way through the table of maps: inline in an array, else a direct call.
-void Translator::lookup(u32 index, const Map& map) {
+void Translator::lookup(u32 index, const Op& op, const Map& map) {
   const auto layout = map.array_layout();
   if (!layout) {
     a_.mov(x86::rdi, reinterpret_cast<u64>(&map));
-    return call_out(index, reinterpret_cast<const void*>(&uscx_jit_map_lookup));
+    return call_out(index, reinterpret_cast<const void*>(&uscx_jit_map_lookup), op.imm);
   }
   const asmjit::Label elsewhere = a_.newLabel();
   const asmjit::Label done = a_.newLabel();
   x86::Mem key = x86::dword_ptr(reg(2));
   const Known known = known_[2];
-  const bool on_stack =
-      known.kind == Known::kStack && known.value >= -s64{kStackSize} && known.value + 4 <= 0;
-  if (!on_stack) {
-    a_.mov(kScratch, reg(2));
-    a_.sub(kScratch, USCX_RUN(stack));
-    a_.cmp(kScratch, kStackBlock - 4);
-    a_.ja(elsewhere);
-  }
+  // proof.h: a call reaches a helper with arguments that its prototype allows, so the key is there.
+  const bool readable = proof_ || (known.kind == Known::kStack && known.value >= -s64{kStackSize} &&
+                                   known.value + 4 <= 0);
+  if (!readable) check_stack(reg(2), 4, elsewhere);
   a_.mov(kScratch.r32(), key);
   a_.xor_(x86::eax, x86::eax);
   a_.cmp(kScratch.r32(), static_cast<s32>(layout->max_entries));
@@ -222,20 +234,20 @@ void Translator::lookup(u32 index, const Map& map) {
   a_.mov(x86::rax, layout->base);
   a_.add(x86::rax, kScratch);
   a_.bind(done);
+  check_length(index);
   clear_arguments();
-  if (on_stack) return;
+  if (readable) return;
   const asmjit::Label next = a_.newLabel();
   a_.bind(next);
-  later([=, this] {
+  later([=, this, callee = op.imm] {
     a_.bind(elsewhere);
-    call_out(index, reinterpret_cast<const void*>(&uscx_jit_call_helper));
+    call_out(index, reinterpret_cast<const void*>(&uscx_jit_call_helper), callee);
     a_.jmp(next);
   });
 }
 
 void Translator::call_register(u32 index, const Op& op) {
-  a_.mov(USCX_RUN(call_number), reg(op.dst));
-  call_out(index, reinterpret_cast<const void*>(&uscx_jit_call_register));
+  call_out(index, reinterpret_cast<const void*>(&uscx_jit_call_register), reg(op.dst));
 }
 
 }  // namespace uscx::bpf::jit

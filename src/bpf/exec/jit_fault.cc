@@ -51,7 +51,8 @@ bool handle(u64 address, gregset_t& registers) {
   --fault;
   if (offset >= fault->end) return false;
   if (code->arena->page_came(address)) return true;
-  auto* run = static_cast<ExecRun*>(reinterpret_cast<RunState*>(registers[REG_R12]));
+  const u64* const frame = reinterpret_cast<const u64*>(registers[REG_RSP]);
+  auto* run = static_cast<ExecRun*>(reinterpret_cast<RunState*>(frame[1 + kSlotRun]));
   const int base = fault->base == Fault::kNoRegister ? REG_R11 : kMachineRegisters[fault->base];
   u64 linear = static_cast<u64>(registers[base]) + static_cast<u64>(s64{fault->off});
   if (!ArenaMap::near(linear)) linear -= code->arena->kern_vm_start();

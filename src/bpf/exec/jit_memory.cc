@@ -13,16 +13,9 @@
 namespace uscx::bpf::jit {
 
 std::optional<x86::Mem> Translator::proven(u32 index, u8 base, s32 off, u32 bytes) const {
-  if (proof_) {
-    switch (proof_->insns[index].memory) {
-      case verifier::Memory::kStack:
-      case verifier::Memory::kMapValue:
-      case verifier::Memory::kContext:
-      case verifier::Memory::kInBounds:
-        return x86::ptr(reg(base), off, bytes);
-      default:
-        break;
-    }
+  // verifier/proof.h: Memory::kStack, kMapValue, kContext and kInBounds.
+  if (proof_ && verifier::proven(proof_->insns[index].memory)) {
+    return x86::ptr(reg(base), off, bytes);
   }
   // Distance from R10, of which kStackSize bytes below are the frame's own.
   const Known known = base == 10 ? Known{Known::kStack, 0} : known_[base];
@@ -56,52 +49,63 @@ void Translator::load(u32 index, const Op& op, u32 bytes, bool sign) {
   if (auto at = proven(index, op.src, op.off, bytes)) return emit_load(op.dst, *at, bytes, sign);
   if (arena_) {
     return arena_access(index, op.src, op.off, bytes, op.dst, false,
-                        [&](const x86::Mem& at) { emit_load(op.dst, at, bytes, sign); });
+                        [=, this](const x86::Mem& at) { emit_load(op.dst, at, bytes, sign); });
   }
   const asmjit::Label elsewhere = a_.newLabel();
   const asmjit::Label good = a_.newLabel();
   const asmjit::Label done = a_.newLabel();
   address(op.src, op.off);
-  a_.mov(kScratch, kAddress);
-  a_.sub(kScratch, USCX_RUN(stack));
-  a_.cmp(kScratch, kStackBlock - bytes);
-  a_.ja(elsewhere);
+  check_stack(kAddress, bytes, elsewhere);
   a_.bind(good);
   emit_load(op.dst, x86::ptr(kAddress), bytes, sign);
   a_.bind(done);
-  later([=, this, dst = op.dst] {
+  later([=, this, dst = op.dst, executed = executed_] {
     a_.bind(elsewhere);
     far_call(stubs_.check_load[std::countr_zero(bytes)]);
     a_.jz(good);
-    a_.xor_(reg(dst).r32(), reg(dst).r32());
-    a_.jmp(done);
+    refuse_load(index, dst, bytes, executed, done);
   });
+}
+
+void Translator::check_stack(const x86::Gp& at, u32 bytes, const asmjit::Label& elsewhere) {
+  a_.mov(kScratch, at);
+  a_.sub(kScratch, frame_slot(kSlotStack));
+  a_.cmp(kScratch, kStackBlock - bytes);
+  a_.ja(elsewhere);
 }
 
 /// With the address in r11: goes on where the program may write there.
 void Translator::check_store(u32 index, u32 bytes) {
   const asmjit::Label elsewhere = a_.newLabel();
   const asmjit::Label good = a_.newLabel();
-  a_.mov(kScratch, kAddress);
-  a_.sub(kScratch, USCX_RUN(stack));
-  a_.cmp(kScratch, kStackBlock - bytes);
-  a_.ja(elsewhere);
+  check_stack(kAddress, bytes, elsewhere);
   a_.bind(good);
-  later([=, this, rest = rest_of_block(index)] {
+  later([=, this, executed = executed_] {
     a_.bind(elsewhere);
     far_call(stubs_.check_store[std::countr_zero(bytes)]);
     a_.jz(good);
-    refuse_store(index, bytes, rest);
+    refuse(stubs_.abandon_store, index, bytes, executed);
   });
 }
 
-/// Ends the run: r11 has the address; `rest` instructions are counted that were not executed.
-void Translator::refuse_store(u32 index, u32 bytes, u32 rest) {
-  if (rest) a_.sub(kCount, rest);
-  a_.mov(USCX_RUN(call_insn), index);
+/// A load of nothing gives 0. It ends the run where the verifier had proven it.
+void Translator::refuse_load(u32 index, u8 dst, u32 bytes, u32 executed,
+                             const asmjit::Label& done) {
+  if (program_.proof && verifier::proven(program_.proof->insns[index].memory)) {
+    return refuse(stubs_.abandon_load, index, bytes, executed);
+  }
+  a_.xor_(reg(dst).r32(), reg(dst).r32());
+  a_.jmp(done);
+}
+
+/// Ends the run: r11 has the address; `executed` instructions of the block are to be counted.
+void Translator::refuse(u64 stub, u32 index, u32 bytes, u32 executed) {
+  a_.sub(kLeft, executed);
+  a_.mov(kScratch, frame_slot(kSlotRun));
+  a_.mov(USCX_RUN(kScratch, call_insn), index);
   a_.mov(kScratch.r32(), bytes);
   // r10 has the bytes, so the jump needs another register; R0 is lost, as the run is.
-  a_.mov(x86::rax, stubs_.abandon_store);
+  a_.mov(x86::rax, stub);
   a_.jmp(x86::rax);
 }
 
@@ -110,7 +114,7 @@ void Translator::store(u32 index, const Op& op, u32 bytes, bool from_register) {
     emit_store(*at, op, bytes, from_register);
   } else if (arena_) {
     arena_access(index, op.dst, op.off, bytes, Fault::kNoRegister, true,
-                 [&](const x86::Mem& where) { emit_store(where, op, bytes, from_register); });
+                 [=, this](const x86::Mem& where) { emit_store(where, op, bytes, from_register); });
   } else {
     address(op.dst, op.off);
     check_store(index, bytes);
@@ -144,7 +148,7 @@ void Translator::atomic(u32 index, const Op& op, u32 bytes) {
   const bool safe = proven(index, op.dst, op.off, bytes).has_value();
   if (!safe && arena_) {
     return arena_access(index, op.dst, op.off, bytes, Fault::kNoRegister, true,
-                        [&](const x86::Mem& at) {
+                        [=, this](const x86::Mem& at) {
                           // The scratch registers are needed for what was there.
                           a_.lea(kAddress, at);
                           atomic_operation(x86::ptr(kAddress, 0, bytes), op, bytes == 8);
@@ -153,14 +157,6 @@ void Translator::atomic(u32 index, const Op& op, u32 bytes) {
   address(op.dst, op.off);
   if (!safe) check_store(index, bytes);
   atomic_operation(x86::ptr(kAddress, 0, bytes), op, bytes == 8);
-}
-
-bool Translator::surely_arena(u32 index, u8 base, s32 off) const {
-  if (proof_ && proof_->insns[index].memory == verifier::Memory::kArena) return true;
-  constexpr s64 kGuard = ArenaMap::kGuard;
-  const Known known = known_[base];
-  return known.kind == Known::kArena && known.value >= -kGuard && known.value < kGuard &&
-         known.value + off >= -kGuard && known.value + off < kGuard;
 }
 
 /// What `emit` emits may fault, and then goes on at `resume`.
@@ -172,55 +168,50 @@ void Translator::may_fault(Fault fault, const asmjit::Label& resume,
   faults_.push_back({fault, resume});
 }
 
-/// Where nothing is known, an address below 4 GiB (and beside it, as far as an offset reaches) is
-/// the arena's: the window is far away. What is no such address is checked as in other programs.
+/// An address below 4 GiB (and beside it, as far as an offset reaches) is the arena's: the window
+/// is far away. So is every access through a register whose upper half is zero, which is what a
+/// cast leaves: this holds whatever the verifier said. Others are looked at, and checked as in
+/// other programs where they are not the arena's.
 void Translator::arena_access(u32 index, u8 base, s32 off, u32 bytes, u8 zeroed, bool store,
                               const std::function<void(const x86::Mem&)>& emit) {
   const asmjit::Label done = a_.newLabel();
-  const u64 view = arena_->kern_vm_start();
-  if (surely_arena(index, base, off)) {
-    a_.mov(kScratch, view);
+  if (is_short(base)) {
     may_fault({.zeroed = zeroed, .store = store, .base = base, .off = off}, done,
-              [&] { emit(x86::ptr(kScratch, reg(base), 0, off, bytes)); });
+              [&] { emit(x86::ptr(kArena, reg(base), 0, off, bytes)); });
     a_.bind(done);
     return;
   }
   constexpr s32 kGuard = static_cast<s32>(ArenaMap::kGuard);
   const asmjit::Label elsewhere = a_.newLabel();
   const asmjit::Label in_arena = a_.newLabel();
-  const asmjit::Label good = a_.newLabel();
-  const asmjit::Label check = a_.newLabel();
   address(base, off);
   a_.lea(kScratch, x86::ptr(kAddress, kGuard));
   a_.shr(kScratch, 32);
   a_.jnz(elsewhere);
   a_.bind(in_arena);
-  a_.mov(kScratch, view);
   may_fault({.zeroed = zeroed, .store = store}, done,
-            [&] { emit(x86::ptr(kScratch, kAddress, 0, 0, bytes)); });
-  a_.jmp(done);  // what follows is laid out here, not later: `emit` does not live that long
-  a_.bind(elsewhere);
-  a_.lea(kScratch, x86::ptr(kAddress, kGuard));
-  a_.shr(kScratch, 16);
-  a_.cmp(kScratch, static_cast<s32>(((u64{1} << 32) + 2 * ArenaMap::kGuard) >> 16));
-  a_.jb(in_arena);
-  a_.mov(kScratch, kAddress);
-  a_.sub(kScratch, USCX_RUN(stack));
-  a_.cmp(kScratch, kStackBlock - bytes);
-  a_.ja(check);
-  a_.bind(good);
-  emit(x86::ptr(kAddress, 0, bytes));
+            [&] { emit(x86::ptr(kArena, kAddress, 0, 0, bytes)); });
   a_.bind(done);
-  later([=, this, rest = rest_of_block(index)] {
+  later([=, this, executed = executed_] {
+    const asmjit::Label good = a_.newLabel();
+    const asmjit::Label check = a_.newLabel();
+    a_.bind(elsewhere);
+    a_.lea(kScratch, x86::ptr(kAddress, kGuard));
+    a_.shr(kScratch, 16);
+    a_.cmp(kScratch, static_cast<s32>(((u64{1} << 32) + 2 * ArenaMap::kGuard) >> 16));
+    a_.jb(in_arena);
+    check_stack(kAddress, bytes, check);
+    a_.bind(good);
+    emit(x86::ptr(kAddress, 0, bytes));
+    a_.jmp(done);
     a_.bind(check);
     far_call(store ? stubs_.check_store[std::countr_zero(bytes)]
                    : stubs_.check_load[std::countr_zero(bytes)]);
     a_.jz(good);
     if (store) {
-      refuse_store(index, bytes, rest);
+      refuse(stubs_.abandon_store, index, bytes, executed);
     } else {
-      a_.xor_(reg(zeroed).r32(), reg(zeroed).r32());
-      a_.jmp(done);
+      refuse_load(index, zeroed, bytes, executed, done);
     }
   });
 }

@@ -30,29 +30,37 @@ struct StubEmitter {
   void enter() {
     stubs.enter = reinterpret_cast<decltype(stubs.enter)>(here());
     for (const x86::Gp& r : kSaved) a.push(r);  // rsp is 8 off a multiple of 16
-    a.mov(kRun, x86::rdi);
+    a.push(x86::rax);
+    a.push(static_cast<s32>(kMaxMayGoto));
+    a.push(USCX_RUN(x86::rdi, stack));
+    a.push(x86::rdi);
     a.mov(kFrame, x86::rdx);
     a.mov(kAddress, x86::rcx);
-    a.mov(USCX_RUN(unwind_sp), x86::rsp);
-    a.mov(kCount, USCX_RUN(insns));
+    a.mov(USCX_RUN(x86::rdi, unwind_sp), x86::rsp);
+    a.mov(kLeft, USCX_RUN(x86::rdi, left));
+    a.mov(kArena, USCX_RUN(x86::rdi, arena_base));
     a.mov(kScratch, x86::rsi);
     for (u32 i = 0; i < 5; i++) a.mov(kRegisters[1 + i], x86::qword_ptr(kScratch, 8 * i));
     for (u8 r : {0, 6, 7, 8, 9}) a.xor_(kRegisters[r].r32(), kRegisters[r].r32());
     a.call(kAddress);
     a.bind(leave);
-    a.mov(USCX_RUN(insns), kCount);
+    a.pop(kScratch);
+    a.mov(USCX_RUN(kScratch, left), kLeft);
+    a.add(x86::rsp, 8 * kNrSlots);  // the other slots, and what fills up
     for (u32 i = 6; i-- > 0;) a.pop(kSaved[i]);
     a.ret();
   }
 
-  /// The host stack as enter() left it, room for a call: abandons with what `function` says.
+  /// The host stack is a body's, and becomes as enter() left it: abandons with what `function`
+  /// says.
   u64 abandon(const void* function) {
     const u64 at = here();
-    a.mov(USCX_RUN(insns), kCount);
-    a.mov(x86::rsp, USCX_RUN(unwind_sp));
-    a.mov(x86::rdi, kRun);
+    a.mov(x86::rdi, frame_slot(kSlotRun));
+    a.mov(USCX_RUN(x86::rdi, left), kLeft);
+    a.mov(x86::rsp, USCX_RUN(x86::rdi, unwind_sp));
     a.mov(x86::rsi, kAddress);
     a.mov(x86::rdx, kScratch);
+    a.mov(x86::rbx, x86::rdi);
     a.sub(x86::rsp, 8);
     call(function);
     a.jmp(unwind);
@@ -61,9 +69,10 @@ struct StubEmitter {
 
   void unwinding() {
     stubs.unwind = here();
+    a.mov(x86::rbx, frame_slot(kSlotRun));
     a.bind(unwind);
-    a.mov(x86::rsp, USCX_RUN(unwind_sp));
-    a.mov(kCount, USCX_RUN(insns));
+    a.mov(x86::rsp, USCX_RUN(x86::rbx, unwind_sp));
+    a.mov(kLeft, USCX_RUN(x86::rbx, left));
     a.xor_(x86::eax, x86::eax);
     a.jmp(leave);
   }
@@ -73,6 +82,7 @@ struct StubEmitter {
     const u64 at = here();
     const asmjit::Label refuse = a.newLabel();
     const asmjit::Label ask = a.newLabel();
+    constexpr s32 kPushed = 24;  // with the return address
     a.push(x86::rax);
     a.push(x86::rdx);
     a.mov(kScratch, AddressWindow::kBase);
@@ -84,7 +94,8 @@ struct StubEmitter {
     a.jae(refuse);
     static_assert(sizeof(Span) == 16 && sizeof(Extent) == 24);
     a.shl(x86::rdx, 4);
-    a.add(x86::rdx, USCX_RUN(spans));
+    a.mov(kScratch, frame_slot(kSlotRun, kPushed));
+    a.add(x86::rdx, USCX_RUN(kScratch, spans));
     a.mov(kScratch, field(x86::rdx, offsetof(Span, extents), 8));
     a.test(kScratch, kScratch);
     a.jz(refuse);
@@ -110,7 +121,10 @@ struct StubEmitter {
     a.xor_(kScratch.r32(), kScratch.r32());
     a.ret();
     a.bind(refuse);
-    if (!store) a.inc(USCX_RUN(loads_to_zero));
+    if (!store) {
+      a.mov(kScratch, frame_slot(kSlotRun, kPushed));
+      a.inc(USCX_RUN(kScratch, loads_to_zero));
+    }
     a.pop(x86::rdx);
     a.pop(x86::rax);
     a.or_(kScratch.r32(), 1);
@@ -126,7 +140,7 @@ struct StubEmitter {
     a.pop(x86::rax);  // rsp is 8 off a multiple of 16
     for (const x86::Gp& r : kCallerSaved) a.push(r);
     a.sub(x86::rsp, 8);
-    a.mov(x86::rdi, kRun);
+    a.mov(x86::rdi, frame_slot(kSlotRun, 8 * (static_cast<s32>(std::size(kCallerSaved)) + 2)));
     a.mov(x86::rsi, kAddress);
     a.mov(x86::edx, bytes);
     call(reinterpret_cast<const void*>(&uscx_jit_may_write));
@@ -144,6 +158,7 @@ Stubs emit_stubs(x86::Assembler& a) {
   StubEmitter e{.a = a};
   e.enter();
   e.stubs.abandon_store = e.abandon(reinterpret_cast<const void*>(&uscx_jit_abandon_store));
+  e.stubs.abandon_load = e.abandon(reinterpret_cast<const void*>(&uscx_jit_abandon_load));
   e.stubs.abandon_long = e.abandon(reinterpret_cast<const void*>(&uscx_jit_abandon_long));
   e.stubs.abandon_deep = e.abandon(reinterpret_cast<const void*>(&uscx_jit_abandon_deep));
   e.stubs.abandon_trap = e.abandon(reinterpret_cast<const void*>(&uscx_jit_abandon_trap));
@@ -155,8 +170,8 @@ Stubs emit_stubs(x86::Assembler& a) {
 
 void relocate(Stubs& stubs, u64 base) {
   stubs.enter = reinterpret_cast<decltype(stubs.enter)>(reinterpret_cast<u64>(stubs.enter) + base);
-  for (u64* at : {&stubs.abandon_store, &stubs.abandon_long, &stubs.abandon_deep,
-                  &stubs.abandon_trap, &stubs.unwind}) {
+  for (u64* at : {&stubs.abandon_store, &stubs.abandon_load, &stubs.abandon_long,
+                  &stubs.abandon_deep, &stubs.abandon_trap, &stubs.unwind}) {
     *at += base;
   }
   for (u32 i = 0; i < 4; i++) {
@@ -170,8 +185,8 @@ namespace {
 ExecRun& run_of(RunState* state) {
   return static_cast<ExecRun&>(*state);
 }
-const Op& call_of(const ExecRun& run) {
-  return run.decoded.ops[run.call_insn];
+const Helper& helper_of(const ExecRun& run) {
+  return *reinterpret_cast<const Helper*>(run.callee);
 }
 
 }  // namespace
@@ -180,8 +195,7 @@ extern "C" {
 
 u64 uscx_jit_call_helper(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* state) {
   ExecRun& run = run_of(state);
-  return run.call_helper(run.call_insn, *reinterpret_cast<const Helper*>(call_of(run).imm),
-                         {r1, r2, r3, r4, r5});
+  return run.call_helper(run.call_insn, helper_of(run), {r1, r2, r3, r4, r5});
 }
 
 u64 uscx_jit_map_lookup(u64 r1, u64 key, u64, u64, u64, RunState* state) {
@@ -192,8 +206,7 @@ u64 uscx_jit_map_lookup(u64 r1, u64 key, u64, u64, u64, RunState* state) {
     const Extent* extent = run.env.window.find(key);
     if (!extent || !extent->contains(key, size)) {
       // The helper has the words for it.
-      return run.call_helper(run.call_insn, *reinterpret_cast<const Helper*>(call_of(run).imm),
-                             {map->address(), key, 0, 0, 0});
+      return run.call_helper(run.call_insn, helper_of(run), {map->address(), key, 0, 0, 0});
     }
   }
   return map->lookup(reinterpret_cast<const std::byte*>(key));
@@ -201,13 +214,13 @@ u64 uscx_jit_map_lookup(u64 r1, u64 key, u64, u64, u64, RunState* state) {
 
 u64 uscx_jit_call_kfunc(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* state) {
   ExecRun& run = run_of(state);
-  return run.call_kfunc(run.call_insn, *reinterpret_cast<const Kfunc*>(call_of(run).imm),
+  return run.call_kfunc(run.call_insn, *reinterpret_cast<const Kfunc*>(run.callee),
                         {r1, r2, r3, r4, r5});
 }
 
 u64 uscx_jit_call_register(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* state) {
   ExecRun& run = run_of(state);
-  return run.call_helper_by_number(run.call_insn, run.call_number, {r1, r2, r3, r4, r5});
+  return run.call_helper_by_number(run.call_insn, run.callee, {r1, r2, r3, r4, r5});
 }
 
 u64 uscx_jit_may_write(RunState* state, u64 addr, u64 bytes) {
@@ -217,6 +230,9 @@ u64 uscx_jit_may_write(RunState* state, u64 addr, u64 bytes) {
 
 void uscx_jit_abandon_store(RunState* state, u64 addr, u64 bytes) {
   run_of(state).abandon_store(state->call_insn, addr, static_cast<u32>(bytes));
+}
+void uscx_jit_abandon_load(RunState* state, u64 addr, u64 bytes) {
+  run_of(state).abandon_load(state->call_insn, addr, static_cast<u32>(bytes));
 }
 void uscx_jit_abandon_long(RunState* state) {
   run_of(state).abandon_long(state->call_insn);

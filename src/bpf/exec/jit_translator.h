@@ -3,10 +3,11 @@
 //
 // Registers of generated code (the assignment is Linux's, so that its calling convention is C's):
 //   R0 rax  R1 rdi  R2 rsi  R3 rdx  R4 rcx  R5 r8  R6 rbx  R7 r13  R8 r14  R9 r15  R10 rbp
-//   r12  the RunState        r9  instructions executed, this block included
+//   r12  where the arena begins      r9  RunState::left, as of the block's begin
 //   r10, r11  scratch; r11 has the address wherever an access is checked
-// In the body of a program rsp is a multiple of 16. A local call saves its caller's R6-R9 before
-// the call instruction, so that any instruction can be called: there is no prologue.
+// In the body of a program rsp is a multiple of 16, and above the return address are the slots of
+// the frame (FrameSlot). A local call saves its caller's R6-R9 and makes the slots before the call
+// instruction, so that any instruction can be called: there is no prologue.
 #pragma once
 
 #include <asmjit/x86.h>
@@ -29,14 +30,21 @@ inline constexpr x86::Gp kRegisters[11] = {x86::rax, x86::rdi, x86::rsi, x86::rd
                                            x86::rcx, x86::r8,  x86::rbx, x86::r13,
                                            x86::r14, x86::r15, x86::rbp};
 inline constexpr x86::Gp kFrame = x86::rbp;
-inline constexpr x86::Gp kRun = x86::r12;
-inline constexpr x86::Gp kCount = x86::r9;
+inline constexpr x86::Gp kArena = x86::r12;
+inline constexpr x86::Gp kLeft = x86::r9;
 inline constexpr x86::Gp kScratch = x86::r10;
 inline constexpr x86::Gp kAddress = x86::r11;
 
-/// A field of the RunState.
-#define USCX_RUN(field) \
-  x86::ptr(kRun, static_cast<s32>(offsetof(RunState, field)), sizeof(RunState::field))
+/// What lies above a body's return address, 8 bytes each.
+enum FrameSlot : s32 { kSlotRun, kSlotStack, kSlotMayGoto, kNrSlots };
+/// The slot, with `pushed` bytes more on the host's stack than in the body.
+inline x86::Mem frame_slot(FrameSlot slot, s32 pushed = 0) {
+  return x86::qword_ptr(x86::rsp, 8 + 8 * slot + pushed);
+}
+
+/// A field of the RunState that the register points to.
+#define USCX_RUN(reg, field) \
+  x86::ptr(reg, static_cast<s32>(offsetof(RunState, field)), sizeof(RunState::field))
 
 /// Code that all programs of one Jit share.
 struct Stubs {
@@ -48,6 +56,7 @@ struct Stubs {
   u64 check_store[4] = {};
   // Jumped to; the run is abandoned at RunState::call_insn.
   u64 abandon_store = 0;  // r11: address, r10: bytes
+  u64 abandon_load = 0;   // likewise
   u64 abandon_long = 0;
   u64 abandon_deep = 0;
   u64 abandon_trap = 0;
@@ -88,10 +97,25 @@ class FaultingCode {
 
 /// What is known of a register in the middle of a basic block.
 struct Known {
-  enum Kind : u8 { kNothing, kStack, kNumber, kArena } kind = kNothing;
-  // kStack: distance from R10; kNumber: the register's value; kArena: from something below 4 GiB.
-  s64 value = 0;
+  enum Kind : u8 { kNothing, kStack, kNumber } kind = kNothing;
+  s64 value = 0;  // kStack: distance from R10; kNumber: the register's value
 };
+
+/// Registers, a bit each.
+using RegisterSet = u16;
+
+struct RegisterUse {
+  RegisterSet reads;
+  RegisterSet writes;  // for sure, and whatever they were
+};
+RegisterUse use_of(const Op& op);
+
+/// For each instruction that begins a basic block, the registers whose upper half is zero there,
+/// however it is reached.
+std::vector<RegisterSet> find_short_registers(const Program& program, const DecodedProgram& decoded,
+                                              const std::vector<bool>& leader);
+/// What of them are so after `op`.
+RegisterSet short_after(const Op& op, RegisterSet before);
 
 class Translator {
  public:
@@ -99,7 +123,8 @@ class Translator {
              asmjit::CodeHolder& code, bool trust_proof);
 
   void translate();
-  /// Offset of the code of each instruction that begins a block; kNoEntry of the others.
+  /// Offset of the code of each instruction at which a run may begin: those that begin a
+  /// subprogram. kNoEntry of the others.
   std::vector<u32> entries(const asmjit::CodeHolder& code) const;
   static constexpr u32 kNoEntry = ~0u;
   std::vector<Fault> faults(const asmjit::CodeHolder& code) const;
@@ -107,10 +132,25 @@ class Translator {
  private:
   void find_leaders();
   void start_block(u32 index);
+  /// Counts the block's instructions, of which `executed_` were translated.
+  void count_block();
   void instruction(u32 index, const Op& op);
   void emit_cold_paths();
   /// The instruction that follows in the straight line.
   u32 after(u32 index) const;
+
+  // jit_fuse.cc
+  /// Emits `index` and some of those after it as one instruction; how many, or 0.
+  u32 fuse(u32 index);
+  u32 fuse_move(u32 index);
+  u32 fuse_shift(u32 index, u32 shift_at, u8 from);
+  const Op* in_block(u32 index) const;
+  u32 fuse_lowest_bit(u32 index);
+
+  // jit_live.cc
+  void find_live_registers();
+  RegisterSet live_before(u32 index) const;
+  bool dead_after(u32 index, u8 r) const;
 
   // jit_alu.cc
   void alu(OpCode base, u32 form, const Op& op);
@@ -134,21 +174,25 @@ class Translator {
   void arena_access(u32 index, u8 base, s32 off, u32 bytes, u8 zeroed, bool store,
                     const std::function<void(const x86::Mem&)>& emit);
   void may_fault(Fault fault, const asmjit::Label& resume, const std::function<void()>& emit);
-  bool surely_arena(u32 index, u8 base, s32 off) const;
   void emit_store(x86::Mem at, const Op& op, u32 bytes, bool from_register);
   void check_store(u32 index, u32 bytes);
-  void refuse_store(u32 index, u32 bytes, u32 rest);
+  void refuse(u64 stub, u32 index, u32 bytes, u32 executed);
+  void refuse_load(u32 index, u8 dst, u32 bytes, u32 executed, const asmjit::Label& done);
+  /// To `elsewhere` where the `bytes` at r11 are not all in the run's own stack.
+  void check_stack(const x86::Gp& at, u32 bytes, const asmjit::Label& elsewhere);
 
   // jit_control.cc
   void branch(u32 index, OpCode base, u32 form, const Op& op);
   void jump(u32 index, const Op& op);
   void may_goto(u32 index, const Op& op);
   void call_local(u32 index, const Op& op);
-  void call_out(u32 index, const void* thunk);
+  void call_out(u32 index, const void* thunk, u64 callee);
+  void call_out(u32 index, const void* thunk, const x86::Gp& callee);
   void call_helper(u32 index, const Op& op);
-  void lookup(u32 index, const Map& map);
+  void lookup(u32 index, const Op& op, const Map& map);
   const Map* known_map(u8 r) const;
   void clear_arguments();
+  void check_length(u32 index);
   void call_register(u32 index, const Op& op);
   void compare(OpCode base, u32 form, const Op& op);
   void abandon_at(u32 index, u64 stub);
@@ -156,9 +200,7 @@ class Translator {
 
   x86::Gp reg(u8 r) const { return kRegisters[r]; }
   x86::Gp reg(u8 r, bool wide) const { return wide ? kRegisters[r] : kRegisters[r].r32(); }
-  /// Instructions of the block after `index`: counted already, not executed yet.
-  u32 rest_of_block(u32 index) const { return block_end_ - index - 1 - wide_after(index); }
-  u32 wide_after(u32 index) const;
+  bool is_short(u8 r) const { return short_ >> r & 1; }
   void far_call(u64 target);
   void far_jump(u64 target);
   void later(std::function<void()> emit) { cold_.push_back(std::move(emit)); }
@@ -179,9 +221,12 @@ class Translator {
   };
   std::vector<FaultLabel> faults_;
   ArenaMap* arena_ = nullptr;
-  u32 block_end_ = 0;  // one past the last instruction of the current block
+  u32 executed_ = 0;  // instructions of the block so far, and of them not counted
   std::array<Known, 11> known_ = {};
-  bool uses_may_goto_ = false;
+  std::vector<RegisterSet> short_at_;  // by leader
+  std::vector<RegisterSet> live_at_;   // likewise: registers that are read later; empty: not known
+  RegisterSet short_ = 0;              // registers whose upper half is zero
+  bool has_bmi1_ = false;
   bool has_bmi2_ = false;
 };
 
@@ -193,6 +238,7 @@ u64 uscx_jit_call_kfunc(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* run);
 u64 uscx_jit_call_register(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* run);
 u64 uscx_jit_may_write(RunState* run, u64 addr, u64 bytes);
 void uscx_jit_abandon_store(RunState* run, u64 addr, u64 bytes);
+void uscx_jit_abandon_load(RunState* run, u64 addr, u64 bytes);
 void uscx_jit_abandon_long(RunState* run);
 void uscx_jit_abandon_deep(RunState* run);
 void uscx_jit_abandon_trap(RunState* run);

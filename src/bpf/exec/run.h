@@ -16,15 +16,15 @@ inline constexpr u32 kStackBlock = kStackSize * kMaxFrames;
 
 /// The part of a run that generated code reads and writes, by offset.
 struct RunState {
-  u64 stack = 0;          // lowest address of the run's stack block
-  u64 limit = 0;          // instructions that may be executed
-  u64 half_limit = 0;     // from where may_goto falls out
-  u64 insns = 0;          // executed so far; generated code keeps it in a register between calls
-  u64 may_goto = 0;       // iterations that the current frame's may_goto has left
-  u64 unwind_sp = 0;      // host stack of the innermost entry into generated code
-  u64 loads_to_zero = 0;  // loads from outside every extent, which answered 0
+  u64 stack = 0;                // lowest address of the run's stack block
+  s64 left = 0;                 // instructions that may be executed yet; negative: too many were.
+                                // Generated code keeps it in a register between calls
+  s64 half_left = 0;            // below which may_goto falls out
+  u64 arena_base = 0;           // ArenaMap::kern_vm_start() of the program's, or 0
+  u64 unwind_sp = 0;            // host stack of the innermost entry into generated code
+  u64 loads_to_zero = 0;        // loads from outside every extent, which answered 0
   const void* spans = nullptr;  // the window's table of spans
-  u64 call_number = 0;          // of a call by register: which helper
+  u64 callee = 0;               // of a call out: the Helper or Kfunc; of one by register its number
   u32 depth = 0;                // frames in use
   u32 call_insn = 0;            // the instruction that called out, for messages
   u32 stopped = 0;              // the run is over: abandoned
@@ -37,6 +37,7 @@ struct ExecRun : RunState, CallbackTarget {
   const ExecEnvironment& env;
   const Program& program;
   const DecodedProgram& decoded;
+  const u64 limit;       // instructions that may be executed
   u64 context;           // window address, or 0
   u64 charged = 0;       // instructions told to the host
   u64 arena_faults = 0;  // accesses to pages of the arena that were not there
@@ -45,9 +46,13 @@ struct ExecRun : RunState, CallbackTarget {
     bool write;
   };
   /// The first of them, for the program's stream.
-  std::array<ArenaFault, 8> first_arena_faults = {};
-  std::optional<u64> exception = {};  // thrown: with which cookie
-  std::string reason = {};            // why the run was abandoned, for Host::program_fault
+  std::array<ArenaFault, 8> first_arena_faults;  // as many as there were
+  std::optional<u64> exception = {};             // thrown: with which cookie
+  std::string reason = {};  // why the run was abandoned, for Host::program_fault
+
+  /// Instructions executed so far.
+  u64 insns() const { return limit - static_cast<u64>(left); }
+  void set_insns(u64 n) { left = static_cast<s64>(limit - n); }
 
   /// Runs from instruction `entry` in a new frame until it exits; R0, or 0 once abandoned.
   u64 execute(u32 entry, const std::array<u64, 5>& registers);
@@ -63,9 +68,13 @@ struct ExecRun : RunState, CallbackTarget {
   /// Tells the host about the instructions executed since the last time.
   void charge();
 
+  /// Did the verifier prove the access of instruction `insn`?
+  bool proven(u32 insn) const;
   /// Abandons the run at instruction `insn`; returns 0, the run's result.
   u64 abandon(u32 insn, std::string_view why);
   u64 abandon_store(u32 insn, u64 addr, u32 bytes);
+  /// A load that proven() promised to be good and that is not.
+  u64 abandon_load(u32 insn, u64 addr, u32 bytes);
   u64 abandon_long(u32 insn) { return abandon(insn, "the program ran too long"); }
   u64 abandon_deep(u32 insn) { return abandon(insn, "more than 16 nested calls"); }
   u64 abandon_trap(u32 insn) { return abandon(insn, "not reachable, or not an instruction"); }

@@ -23,6 +23,8 @@ Memory memory_of(RegType type) {
       return Memory::kContext;
     case kPtrToArena:
       return Memory::kArena;
+    case kConstPtrToMap:
+      return Memory::kMayFault;  // struct bpf_map, of which ours has nothing to read: 0
     default:
       return Memory::kInBounds;
   }

@@ -36,6 +36,23 @@ enum class Memory : u8 {
   kArena,
 };
 
+/// Is nothing left to check at run time? An engine that leaves a check out cites the line above of
+/// the kind it relies on; one that checks all the same ends the run where such an access misses.
+constexpr bool proven(Memory memory) {
+  switch (memory) {
+    case Memory::kStack:
+    case Memory::kMapValue:
+    case Memory::kContext:
+    case Memory::kInBounds:
+      return true;
+    case Memory::kUnproven:
+    case Memory::kMayFault:
+    case Memory::kArena:
+      return false;
+  }
+  return false;
+}
+
 /// Facts about one instruction; by its index in Program::insns.
 struct InsnProof {
   Memory memory = Memory::kUnproven;
@@ -54,6 +71,9 @@ struct InsnProof {
 ///  the
 ///    first instruction of a subprogram; at most 16 frames, whose stacks together (each for itself
 ///    under priv_stack) have at most 512 bytes;
+///  - a loop that has neither a may_goto nor a call of a helper or kfunc in it ends by itself: all
+///  its
+///    turns were walked, of at most 1,000,000 instructions together (DecodedProgram::bounded);
 ///  - no jump leaves its subprogram or lands in the second half of an ld_imm64; the last
 ///  instruction
 ///    is no fall-through;

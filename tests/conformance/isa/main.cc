@@ -171,7 +171,7 @@ int run_directory(const std::filesystem::path& directory) {
       std::string why = outcome.why;
       std::ranges::replace(why, '\n', '|');
       fmt::print("{} {} ({}){}{}\n", kWords[static_cast<u32>(outcome.verdict)],
-                 path.stem().string(), kind == EngineKind::kJit ? "jit" : "interpreter",
+                 path.stem().string(), name_of(kind),
                  why.empty() ? "" : ": ", why);
     }
   }
