@@ -40,7 +40,7 @@ uscx_loader_program(conformance_verifier ${verifier}/main.cc ${verifier}/expecta
   ${verifier}/messages.cc ${verifier}/subject.cc ${verifier}/testmod.cc ${verifier}/testmod_btf.cc
   ${verifier}/workers.cc)
 uscx_loader_program(conformance_random ${verifier}/random/main.cc ${verifier}/random/batch.cc
-  ${verifier}/random/machine.cc ${verifier}/random/run_check.cc ${verifier}/random/sound.cc
+  ${verifier}/random/engines.cc ${verifier}/random/machine.cc ${verifier}/random/run_check.cc ${verifier}/random/sound.cc
   ${verifier}/random/generate.cc
   ${verifier}/random/generate_flow.cc ${verifier}/random/generate_memory.cc
   ${verifier}/random/generate_calls.cc ${verifier}/random/refusal.cc ${verifier}/random/recorded.cc ${verifier}/workers.cc)
@@ -49,6 +49,11 @@ uscx_loader_program(verifier_speed bench/verifier_speed.cc)
 # Links the parts of a scheduler for tools/scx-crates.sh.
 add_executable(bpf_link ${CMAKE_SOURCE_DIR}/tests/support/bpf_link.c)
 target_link_libraries(bpf_link PRIVATE uscx_libbpf)
+
+# What is accepted of them, by every engine.
+add_test(NAME conformance_engines COMMAND conformance_random engines --count 2000 --jobs 2)
+add_test(NAME soak_conformance_engines COMMAND conformance_random engines --count 200000 --jobs 2)
+set_tests_properties(soak_conformance_engines PROPERTIES LABELS soak TIMEOUT 7200)
 
 # A slice of the generated programs in every test, all that the real kernel was asked about in soak.
 set(random_compare conformance_random compare ${CMAKE_CURRENT_LIST_DIR}/verifier/random/linux-7.3.txt

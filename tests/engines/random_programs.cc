@@ -2,7 +2,8 @@
 // random_programs COUNT [SEED]: valid random programs, of every instruction, run by both engines
 // (valid: every register is written before it is read, every jump leads to an instruction).
 // They must agree in R0, all registers at the end, all memory, the instructions counted, the loads
-// that faulted, and why a run was abandoned.
+// that faulted, and why a run was abandoned. Then once more with a proof of the accesses that were
+// seen to be good, whose checks the JIT leaves out.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,12 +11,18 @@
 #include <cstring>
 #include <vector>
 
+#include "base/assert.h"
 #include "base/hash.h"
 #include "bpf/bpf.h"
 #include "bpf/disasm.h"
 #include "bpf/exec/exec.h"
+#include "bpf/exec/observer.h"
+#include "bpf/exec/run.h"
+#include "bpf/impl.h"
 #include "bpf/isa.h"
 #include "bpf/maps/arena.h"
+#include "bpf/maps/map.h"
+#include "bpf/verifier/proof.h"
 #include "support/bpf_engine.h"
 
 namespace uscx::bpf::test {
@@ -29,6 +36,10 @@ constexpr u64 kArenaStart = (u64{1} << 44) + 0x8000'0000;  // of user space
 constexpr u32 kArenaPages = 8;
 constexpr u64 kPage = ArenaMap::kPage;
 constexpr u32 kStackBytes = kStackSize * kMaxFrames;
+constexpr u32 kMapEntries = 4;
+constexpr u32 kValueBytes = 24;
+constexpr s32 kLookup = 1, kMix = 2, kCallBack = 300;  // helpers
+constexpr s32 kSomeKfunc = 0, kThrow = 1;
 
 u64 call_back(HelperCall& call) {
   const u64 first = call.call_back(call.args[0], {call.args[1], call.args[2], 3, 4, 5});
@@ -48,7 +59,8 @@ constexpr ObjectType kObject{"object", &even_words};
 /// Writes one valid program.
 class Generator {
  public:
-  Generator(Random& random, const std::vector<u64>& blocks) : random_(random), blocks_(blocks) {}
+  Generator(Random& random, const std::vector<u64>& blocks, const std::vector<u64>& maps)
+      : random_(random), blocks_(blocks), maps_(maps) {}
 
   Program program() {
     const u32 subprograms = 1 + below(3);
@@ -72,6 +84,8 @@ class Generator {
     program.name = "random";
     program.insns = std::move(insns_);
     program.subprogram_starts = std::move(starts);
+    if (subprograms > 1 && chance(50))
+      program.exception_callback = program.subprogram_starts.back();
     return program;
   }
 
@@ -264,22 +278,53 @@ class Generator {
     call(below(callees ? 4 : 2), first_callee_ + (callees ? below(callees) : 0));
   }
 
+  /// R0 becomes a value of a map, mostly, which is then used.
+  void lookup() {
+    if (chance(90)) {
+      const s32 key = -static_cast<s32>(8 * (1 + below(8)));
+      if (chance(80)) emit(kSt | kMem | kW, 10, 0, key, static_cast<s32>(below(kMapEntries + 1)));
+      emit(kAlu64 | kMov | kX, 2, 10, 0, 0);
+      emit(kAlu64 | kAdd | kK, 2, 0, 0, key);
+    } else {
+      wide(2, chance(70) ? blocks_[0] : wide_number());
+    }
+    wide(1, maps_[below(static_cast<u32>(maps_.size()))]);
+    emit(kCallOpcode, 0, 0, 0, kLookup);
+    const s32 off = static_cast<s32>(below(4)) * 8;  // the last is beyond the value
+    emit(kJmp | kJeq | kK, 0, 0, 1, 0);
+    if (chance(50)) return emit(kLdx | kMem | kDw, any_register(), 0, off, 0);
+    emit(kStx | kMem | kW, 0, any_register(), off, 0);
+  }
+
+  /// A call of what a register says.
+  void call_by_register() {
+    const u8 r = any_register();
+    emit(kAlu64 | kMov | kK, r, 0, 0, chance(95) ? kMix : number());
+    emit(kCallOpcode | kX, r, 0, 0, 0);
+  }
+
   /// 0: a helper, 1: a kfunc, 2: subprogram `which`, 3: the same as a callback.
   void call(u32 kind, u32 which) {
     for (u8 r = 1; r < 6; r++) {
       if (chance(20)) set(r);
     }
     if (kind == 0) {
-      emit(kCallOpcode, 0, 0, 0, 2);
+      if (chance(40)) {
+        lookup();
+      } else if (chance(15)) {
+        call_by_register();
+      } else {
+        emit(kCallOpcode, 0, 0, 0, kMix);
+      }
     } else if (kind == 1) {
-      emit(kCallOpcode, 0, kPseudoKfuncCall, 0, 0);
+      emit(kCallOpcode, 0, kPseudoKfuncCall, 0, chance(10) ? kThrow : kSomeKfunc);
     } else {
       calls_.emplace_back(size(), which);
       if (kind == 2) {
         emit(kCallOpcode, 0, kPseudoCall, 0, 0);
       } else {
         wide(1, 0);
-        emit(kCallOpcode, 0, 0, 0, 1);
+        emit(kCallOpcode, 0, 0, 0, kCallBack);
       }
     }
     for (u8 r = 1; r < 6; r++) {
@@ -289,12 +334,44 @@ class Generator {
 
   Random& random_;
   const std::vector<u64>& blocks_;
+  const std::vector<u64>& maps_;
   std::vector<Insn> insns_;
   std::vector<u32> starts_;                  // of statements
   std::vector<std::pair<u32, bool>> jumps_;  // insn, and: to any statement, not a later one
   std::vector<std::pair<u32, u32>> calls_;   // insn, and which subprogram
   u32 first_callee_ = 0;
   u32 last_callee_ = 0;
+};
+
+/// Which accesses are good each time: what a verifier would have proven of this very run.
+class AccessRecorder final : public StepObserver {
+ public:
+  explicit AccessRecorder(const Program& program) : proof_(std::make_shared<verifier::Proof>()) {
+    proof_->insns.resize(program.insns.size());
+  }
+
+  void step(const ExecRun& run, u32 insn, const u64* registers) override {
+    const Insn& next = run.program.insns[insn];
+    const u8 cls = class_of(next);
+    if (cls != kLdx && cls != kSt && cls != kStx) return;
+    constexpr u32 kBytes[] = {4, 2, 1, 8};
+    const u32 bytes = kBytes[(next.code & 0x18) >> 3];
+    const bool load = cls == kLdx || (is_atomic(next) && next.imm == kLoadAcquire);
+    const u64 addr = registers[load ? next.src : next.dst] + static_cast<u64>(s64{next.off});
+    const Extent* extent = run.env.window.find(addr);
+    const bool on_stack = addr - run.stack <= kStackBytes - bytes;
+    const bool good =
+        on_stack ||
+        (extent && (load ? extent->contains(addr, bytes) : extent->may_write(addr, bytes)));
+    verifier::InsnProof& proof = proof_->insns[insn];
+    if (!proof.reached) proof.memory = verifier::Memory::kInBounds;
+    proof.reached = true;
+    if (!good) proof.memory = verifier::Memory::kUnproven;
+  }
+  std::shared_ptr<const verifier::Proof> proof() const { return proof_; }
+
+ private:
+  std::shared_ptr<verifier::Proof> proof_;
 };
 
 struct Outcome {
@@ -312,16 +389,34 @@ class Comparison {
  public:
   Comparison() {
     env_.helper_table.add(
-        {.id = 1,
+        {.id = kCallBack,
          .name = "bpf_call_back",
          .fn = &call_back,
          .args = {ArgKind::kCallback, ArgKind::kAnything, ArgKind::kAnything, ArgKind::kAnything}});
-    env_.helper_table.add({.id = 2,
+    add_map_helpers(env_.helper_table);
+    env_.helper_table.add({.id = kMix,
                            .name = "bpf_mix",
                            .fn = &mix,
                            .args = {ArgKind::kAnything, ArgKind::kAnything, ArgKind::kAnything,
                                     ArgKind::kAnything, ArgKind::kAnything}});
     env_.registry.add({.name = "kfunc", .fn = [](KfuncCall& call) { return ~call.args[0]; }});
+    env_.registry.add({.name = "bpf_throw", .fn = [](KfuncCall& call) {
+                         call.throw_exception(call.args[0]);
+                         return u64{0};
+                       }});
+    for (const u32 type : {uapi::kMapArray, uapi::kMapHash}) {
+      MapSpec map;
+      map.type = type;
+      map.key_size = 4;
+      map.value_size = kValueBytes;
+      map.max_entries = kMapEntries;
+      maps_.push_back(*make_map(bpf_, std::move(map)));
+      const std::array<std::byte, kValueBytes> zero = {};
+      for (u32 key = 0; key + 1 < kMapEntries; key++) {
+        USCX_ASSERT(maps_.back()->update(reinterpret_cast<const std::byte*>(&key), zero.data(), 0));
+      }
+      map_addresses_.push_back(maps_.back()->address());
+    }
     for (const ObjectType* type : {&kProgramMemory, &kReadOnlyMemory, &kObject}) {
       blocks_.push_back(reinterpret_cast<u64>(window_->allocate(kDataBytes, *type)));
     }
@@ -346,21 +441,40 @@ class Comparison {
 
   /// False where the engines disagree, which is printed.
   bool one(Random& random) {
-    Program program = Generator(random, blocks_).program();
-    program.kfuncs = {env_.registry.find("kfunc")};
-    if (random.below(4)) program.maps = {arena_};
+    Program program = Generator(random, blocks_, map_addresses_).program();
+    program.kfuncs = {env_.registry.find("kfunc"), env_.registry.find("bpf_throw")};
+    program.maps = maps_;
+    if (random.below(4)) program.maps.push_back(arena_);
     const u64 seed = random.next();
     const Outcome first = run(program, EngineKind::kInterpreter, seed);
-    const Outcome second = run(program, default_engine(), seed);
     faulted_ += !first.faults.empty();
-    if (first == second) return true;
-    report(program, first, second);
-    return false;
+    if (!same(program, first, run(program, default_engine(), seed))) return false;
+    return random.below(4) || proven(program, first, seed);
+  }
+
+  /// The same where the good accesses are proven.
+  bool proven(Program& program, const Outcome& first, u64 seed) {
+    if (!first.faults.empty()) return true;  // loops end, calls are right: else there is no proof
+    AccessRecorder recorder(program);
+    engine_.observe(&recorder);
+    const Outcome seen = run(program, EngineKind::kInterpreter, seed);
+    engine_.observe(nullptr);
+    program.proof = recorder.proof();
+    proven_++;
+    return same(program, first, seen) &&
+           same(program, first, run(program, EngineKind::kInterpreter, seed)) &&
+           same(program, first, run(program, EngineKind::kCheckingJit, seed)) &&
+           same(program, first, run(program, EngineKind::kJit, seed));
   }
 
   u64 faulted() const { return faulted_; }
+  u64 proven() const { return proven_; }
 
  private:
+  static bool same(const Program& program, const Outcome& first, const Outcome& second) {
+    if (first != second) report(program, first, second);
+    return first == second;
+  }
   Outcome run(const Program& program, EngineKind kind, u64 seed) {
     Random bytes(seed);
     fill(stack_, kStackBytes, bytes);
@@ -368,6 +482,7 @@ class Comparison {
     if (!program.maps.empty()) {
       for (u64 page : blocks_in_arena_) fill(page, kPage, bytes);
     }
+    fill_maps(bytes);
     engine_.use(kind);
     program.decoded = nullptr;
     host_.faults.clear();
@@ -382,11 +497,27 @@ class Comparison {
     outcome.faults = host_.faults;
     outcome.logged = host_.logged;
     append(outcome, stack_, kStackBytes);
+    for (const auto& map : maps_) {
+      for (u32 key = 0; key < kMapEntries; key++) {
+        if (const u64 value = map->lookup(reinterpret_cast<const std::byte*>(&key))) {
+          append(outcome, value, kValueBytes);
+        }
+      }
+    }
     for (u64 block : blocks_) append(outcome, block, kDataBytes);
     if (!program.maps.empty()) {
       for (u64 page : blocks_in_arena_) append(outcome, page, kPage);
     }
     return outcome;
+  }
+  /// The values, in place: programs see where they are. The hash lacks the last key.
+  void fill_maps(Random& bytes) {
+    for (const auto& map : maps_) {
+      for (u32 key = 0; key < kMapEntries; key++) {
+        const u64 value = map->lookup(reinterpret_cast<const std::byte*>(&key));
+        if (value) fill(value, kValueBytes, bytes);
+      }
+    }
   }
   static void fill(u64 at, u32 size, Random& bytes) {
     for (u32 i = 0; i < size; i += 8) {
@@ -398,7 +529,7 @@ class Comparison {
     const auto* bytes = reinterpret_cast<const std::byte*>(at);
     outcome.memory.insert(outcome.memory.end(), bytes, bytes + size);
   }
-  void report(const Program& program, const Outcome& a, const Outcome& b) const {
+  static void report(const Program& program, const Outcome& a, const Outcome& b) {
     for (u32 i = 0; i < program.insns.size(); i++) {
       fmt::print("{:4}: {}\n", i, disassemble(program.insns, i));
     }
@@ -426,10 +557,13 @@ class Comparison {
   Bpf bpf_{host_, *window_, btf::kDefaultVersion};
   Engine engine_{{&bpf_, host_, *window_, env_.helper_table, kRunLimit}};
   std::shared_ptr<ArenaMap> arena_;
+  std::vector<std::shared_ptr<Map>> maps_;
+  std::vector<u64> map_addresses_;
   std::vector<u64> blocks_;
   std::vector<u64> blocks_in_arena_;
   u64 stack_ = 0;
   u64 faulted_ = 0;
+  u64 proven_ = 0;
 };
 
 }  // namespace
@@ -453,6 +587,7 @@ int main(int argc, char** argv) {
     fmt::print("program {} of seed {}: the engines disagree\n", i, argc == 3 ? argv[2] : "1");
     return 1;
   }
-  fmt::print("{} programs agree, {} of them abandoned\n", count, comparison.faulted());
+  fmt::print("{} programs agree, {} of them abandoned; {} run with proofs, too\n", count,
+             comparison.faulted(), comparison.proven());
   return 0;
 }

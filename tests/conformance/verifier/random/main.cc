@@ -13,6 +13,7 @@
 #include <memory>
 #include <sstream>
 
+#include "conformance/verifier/random/engines.h"
 #include "conformance/verifier/random/machine.h"
 #include "conformance/verifier/random/recorded.h"
 #include "conformance/verifier/random/sound.h"
@@ -157,6 +158,38 @@ int sound(const Options& options) {
   return faults == 0 && counts.compared ? 0 : 1;
 }
 
+/// Programs that are accepted, by every engine.
+int engines(const Options& options) {
+  const auto vmlinux =
+      options.vmlinux.empty() ? std::vector<std::byte>() : read_file(options.vmlinux);
+  u64 accepted = 0, differ = 0, unrepeatable = 0;
+  WorkerPool pool;
+  pool.jobs = options.jobs;
+  pool.timeout_s = 300;
+  pool.make_worker = [&] { return std::make_unique<EngineComparer>(options, vmlinux); };
+  pool.done = [&](u32 chunk, const std::string& answer, bool lost) {
+    const auto parts = split(answer);
+    if (lost || parts.empty()) {
+      ++differ;
+      fmt::print("seeds {} ..: {}\n", options.first + u64{chunk} * kChunk, answer);
+      return;
+    }
+    std::size_t end = 0;
+    accepted += std::stoull(parts[0], &end);
+    unrepeatable += std::stoull(parts[0].substr(end));
+    for (std::size_t i = 1; i < parts.size(); ++i) {
+      ++differ;
+      fmt::print("DIFFERENT {}\n", parts[i]);
+    }
+  };
+  pool.run(chunks(options));
+  fmt::print(
+      "{} programs, {} accepted and run by three engines, which disagree about {}; {} of them "
+      "do not repeat themselves and were not compared\n",
+      options.count, accepted, differ, unrepeatable);
+  return differ == 0 && accepted ? 0 : 1;
+}
+
 }  // namespace
 }  // namespace uscx::conformance
 
@@ -175,13 +208,16 @@ int main(int argc, char** argv) {
                 "memory safety");
   auto* s = app.add_subcommand("sound", "Run what is accepted in the checking interpreter");
   s->add_option("--vmlinux", o.vmlinux, "Kernel BTF to verify against; the built-in one without");
-  for (auto* sub : {c, s}) {
+  auto* e = app.add_subcommand("engines", "Run what is accepted by every engine");
+  e->add_option("--vmlinux", o.vmlinux, "Kernel BTF to verify against; the built-in one without");
+  for (auto* sub : {c, s, e}) {
     sub->add_option("--first", o.first, "First seed");
     sub->add_option("--count", o.count, "How many");
     sub->add_option("-j,--jobs", o.jobs, "Processes");
   }
   c->callback([&] { status = compare(o); });
   s->callback([&] { status = sound(o); });
+  e->callback([&] { status = engines(o); });
   CLI11_PARSE(app, argc, argv);
   return status;
 }
