@@ -8,6 +8,12 @@ add_test(NAME soak_long_runs
   COMMAND ${CMAKE_CURRENT_LIST_DIR}/soak_test.sh ${CMAKE_BINARY_DIR} ${USCX_KERNELS})
 set_tests_properties(soak_long_runs PROPERTIES LABELS soak TIMEOUT 14400)
 
+# Perfetto's trace processor is no package of the registries; where it is installed, it is asked.
+add_test(NAME infra_trace_sql
+  COMMAND ${CMAKE_CURRENT_LIST_DIR}/trace_sql.py $<TARGET_FILE:uscx>
+    ${USCX_KERNELS}/7.3/scx_simple.bpf.o --machine 1n1l4c1t --duration 200ms)
+set_tests_properties(infra_trace_sql PROPERTIES SKIP_RETURN_CODE 77)
+
 # Pages that are generated are up to date, and code in them is real.
 add_test(NAME infra_docs COMMAND ${CMAKE_SOURCE_DIR}/tools/docs --check $<TARGET_FILE:uscx>)
 add_test(NAME infra_docs_code
