@@ -33,6 +33,10 @@ void Kernel::Private::rcu_quiescent(CpuId cpu) {
 
 void Rcu::GpTimer::fired(Kernel& kernel) {
   auto& priv = KernelInternals::of(kernel);
+  if (!priv.rcu.in_progress) {
+    if (!priv.rcu.next.empty()) priv.rcu_start();
+    return;
+  }
   priv.rcu.time_passed = true;
   if (priv.rcu.nr_pending == 0) priv.rcu_end();
 }
@@ -45,9 +49,14 @@ void Kernel::Private::rcu_end() {
   if (!rcu.next.empty() && !rcu.in_progress) rcu_start();
 }
 
+/// The next tick notices the callback and asks for a grace period. So who waits for one right after
+/// has the same, not the one after it.
 void Kernel::call_rcu(std::function<void()> fn) {
-  private_->rcu.next.push_back(std::move(fn));
-  if (!private_->rcu.in_progress) private_->rcu_start();
+  Rcu& rcu = private_->rcu;
+  rcu.next.push_back(std::move(fn));
+  if (rcu.in_progress || rcu.timer.armed()) return;
+  const u64 tick_ns = 1'000'000'000 / config_.hz;
+  machine_.timer_start(rcu.timer, Nanos{(now().ns / tick_ns + 1) * tick_ns}, this_cpu_);
 }
 
 void Kernel::synchronize_rcu() {
@@ -57,10 +66,11 @@ void Kernel::synchronize_rcu() {
   };
   // Shared with the callback: the sleeper may be gone before it (the end of the kernel).
   auto completion = std::make_shared<Completion>();
-  call_rcu([this, completion] {
+  private_->rcu.next.push_back([this, completion] {
     completion->done = true;
     completion->waiters.wake_all(*this);
   });
+  if (!private_->rcu.in_progress) private_->rcu_start();
   while (!completion->done) completion->waiters.sleep(*this);
 }
 
