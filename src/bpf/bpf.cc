@@ -70,6 +70,7 @@ Bpf::Bpf(Host& host, AddressWindow& window, btf::KernelVersion version,
   add_object_kfuncs(*this);
   add_dynptr_kfuncs(*this);
   add_lock_kfuncs(*this);
+  add_string_kfuncs(*this);
   register_unserved_struct_ops(*this);
 }
 

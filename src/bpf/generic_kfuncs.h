@@ -8,5 +8,7 @@ class Bpf;
 
 /// Resilient spin locks, interrupt flags, streams, iteration over bits.
 void add_lock_kfuncs(Bpf& bpf);
+/// bpf_strlen and its like.
+void add_string_kfuncs(Bpf& bpf);
 
 }  // namespace uscx::bpf
