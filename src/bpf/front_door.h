@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,6 +23,9 @@ class Bpf;
 class Link;
 class Program;
 struct BtfObject;
+namespace net {
+class Packet;
+}
 
 /// One call of bpf(2): its attributes, copied in once, and the caller's memory. Commands return
 /// what the system call returns.
@@ -71,9 +75,22 @@ class FrontDoor {
   Result<void> prog_check_attach(Program& program, UserLog& log);
   Result<std::shared_ptr<BtfObject>> prog_attach_btf();
   Result<void> prog_check_and_resolve(Program& program, UserLog& log);
-  Result<long> prog_test_run();
   Result<long> prog_bind_map();
   Result<long> prog_assoc_struct_ops();
+
+  // front_door_test_run.cc and front_door_test_run_net.cc
+  Result<long> prog_test_run();
+  Result<long> test_run_syscall(const Program& program);
+  Result<long> test_run_raw_tracepoint(const Program& program);
+  Result<long> test_run_tracing(const Program& program);
+  Result<long> test_run_skb(const Program& program);
+  Result<long> test_run_xdp(const Program& program);
+  template <class T>
+  Result<std::optional<T>> test_run_context();
+  Result<void> test_run_context_out(const void* context, u32 size);
+  Result<void> test_run_fragments(net::Packet& packet, u32 copied);
+  Result<u32> test_run_repeat(const Program& program, u64 context, u32& duration_ns);
+  Result<void> test_run_finish(const net::Packet& packet, u32 retval, u32 duration_ns);
 
   // front_door_link.cc
   Result<long> link_create();

@@ -7,6 +7,7 @@
 #include "bpf/bpf.h"
 #include "bpf/front_door.h"
 #include "bpf/impl.h"
+#include "bpf/maps/object.h"
 
 namespace uscx::bpf {
 
@@ -107,6 +108,7 @@ Result<void> FrontDoor::map_inner(MapSpec& spec) {
 
 Result<long> FrontDoor::publish(std::shared_ptr<Map> map) {
   map->id = bpf_.impl().maps.add(map);
+  fill_map_object(bpf_.vmlinux(), *map);
   if (map->memfd() < 0) return bpf_.impl().fds.add(map);
   if (auto r = bpf_.impl().fds.add_memfd(map, map->memfd()); !r) return std::unexpected(r.error());
   return map->memfd();

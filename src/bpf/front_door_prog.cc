@@ -295,43 +295,6 @@ Result<long> FrontDoor::prog_load() {
   return bpf_.impl().fds.add(*program);
 }
 
-Result<long> FrontDoor::prog_test_run() {
-  const uapi::TestRunAttr& t = attr_.test;
-  if (!only_first(offsetof(uapi::TestRunAttr, batch_size) + 4)) return fail(EINVAL);
-  if ((t.ctx_size_in != 0) != (t.ctx_in != 0) || (t.ctx_size_out != 0) != (t.ctx_out != 0)) {
-    return fail(EINVAL);
-  }
-  auto program = bpf_.impl().fds.get<Program>(static_cast<int>(t.prog_fd));
-  if (!program) return std::unexpected(program.error());
-  if ((*program)->type != uapi::kProgSyscall) {
-    if ((*program)->type == uapi::kProgStructOps) return fail(kEnotsupp);
-    return unserved("PROG_TEST_RUN of a program type other than SYSCALL", kEnotsupp);
-  }
-  if (t.data_in || t.data_out || t.ctx_out || t.duration || t.repeat || t.flags || t.batch_size ||
-      t.ctx_size_in > 0xffff) {
-    return fail(EINVAL);
-  }
-  void* context = nullptr;
-  Bpf::Impl& impl = bpf_.impl();
-  if (t.ctx_size_in) {
-    context = bpf_.window().allocate(t.ctx_size_in, kProgramMemory);
-    if (auto r = memory_.read(context, t.ctx_in, t.ctx_size_in); !r) {
-      bpf_.window().free(context);
-      return std::unexpected(r.error());
-    }
-  }
-  const auto result = static_cast<u32>(impl.in_run([&] {
-    return impl.engine->run_with_context(**program, reinterpret_cast<u64>(context));
-  }));
-  Result<void> done = put_attr(offsetof(uapi::TestRunAttr, retval), result);
-  if (context) {
-    if (done) done = memory_.write(t.ctx_in, context, t.ctx_size_in);
-    bpf_.window().free(context);
-  }
-  if (!done) return std::unexpected(done.error());
-  return 0;
-}
-
 Result<long> FrontDoor::prog_bind_map() {
   const uapi::BindMapAttr& b = attr_.bind_map;
   if (!only_first(sizeof(b)) || b.flags) return fail(EINVAL);

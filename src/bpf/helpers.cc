@@ -6,6 +6,7 @@
 #include "bpf/dynptr.h"
 #include "bpf/impl.h"
 #include "bpf/maps/ringbuf.h"
+#include "bpf/net/helpers.h"
 #include "bpf/uapi.h"
 
 namespace uscx::bpf {
@@ -18,6 +19,9 @@ void add_helpers(HelperTable& table) {
   add_text_helpers(table);
   add_dynptr_helpers(table);
   add_ringbuf_helpers(table);
+  net::add_skb_helpers(table);
+  net::add_xdp_helpers(table);
+  net::add_socket_helpers(table);
 }
 
 /// Helpers we know by name so that a refusal can say which. All ids of Linux 7.3 that the programs

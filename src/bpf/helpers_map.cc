@@ -6,7 +6,9 @@
 
 #include "bpf/bpf.h"
 #include "bpf/impl.h"
+#include "bpf/maps/cgroup_storage.h"
 #include "bpf/maps/local_storage.h"
+#include "bpf/net/contexts.h"
 
 namespace uscx::bpf {
 
@@ -15,11 +17,16 @@ namespace {
 using A = ArgKind;
 
 /// The map in R1; null after a fault.
-Map* map_arg(HelperCall& call) {
+Map* any_map_arg(HelperCall& call) {
   Map* map = call.bpf.impl().map_at(call.args[0]);
-  if (!map) {
-    call.fault("argument 1 is not a map");
-  } else if (!map->served()) {
+  if (!map) call.fault("argument 1 is not a map");
+  return map;
+}
+
+/// The same, of a type that more can be done with than to look for what it does not have.
+Map* map_arg(HelperCall& call) {
+  Map* map = any_map_arg(call);
+  if (map && !map->served()) {
     call.fault(fmt::format("{} maps are not served", map_type_name(map->spec().type)));
     return nullptr;
   }
@@ -35,7 +42,7 @@ u64 answer(const Result<void>& result) {
 }
 
 u64 map_lookup_elem(HelperCall& call) {
-  Map* map = map_arg(call);
+  Map* map = any_map_arg(call);  // nothing gets into one that is not served
   const std::byte* key = map ? bytes_arg(call, 1, map->spec().key_size) : nullptr;
   return key ? map->lookup(key) : 0;
 }
@@ -114,6 +121,10 @@ LocalStorageMap* storage_arg(HelperCall& call, u32 type) {
 /// Is the second argument a live object that may own a value in such a map?
 bool is_owner(HelperCall& call, u32 type) {
   Host& host = call.bpf.host();
+  if (type == uapi::kMapSkStorage) {
+    const Extent* extent = call.bpf.window().find(call.args[1]);
+    return extent && extent->start == call.args[1] && extent->type == &net::kSocket;
+  }
   return type == uapi::kMapTaskStorage ? host.is_task(call.args[1]) : host.is_cgroup(call.args[1]);
 }
 
@@ -139,6 +150,13 @@ u64 storage_delete(HelperCall& call) {
   if (!map) return 0;
   if (!is_owner(call, type)) return static_cast<u64>(-s64{EINVAL});
   return answer(map->erase_of(call.args[1]));
+}
+
+u64 get_local_storage(HelperCall& call) {
+  auto* map = dynamic_cast<CgroupStorageMap*>(map_arg(call));
+  if (map) return map->storage();
+  if (!call.faulted()) call.fault("argument 1 is not a CGROUP_STORAGE map");
+  return 0;
 }
 
 u64 spin_lock(HelperCall& call) {
@@ -198,6 +216,15 @@ void add_map_helpers(HelperTable& table) {
       {87, "bpf_map_push_elem", map_push_elem, {A::kConstMapPtr, A::kMapValue, A::kAnything}});
   table.add({88, "bpf_map_pop_elem", map_pop_elem, {A::kConstMapPtr, A::kMapValue}});
   table.add({89, "bpf_map_peek_elem", map_peek_elem, {A::kConstMapPtr, A::kMapValue}});
+  table.add({81, "bpf_get_local_storage", get_local_storage, {A::kConstMapPtr, A::kAnything}});
+  table.add({107,
+             "bpf_sk_storage_get",
+             storage_get<uapi::kMapSkStorage>,
+             {A::kConstMapPtr, A::kBtfPtr, A::kMapValue, A::kAnything}});
+  table.add({108,
+             "bpf_sk_storage_delete",
+             storage_delete<uapi::kMapSkStorage>,
+             {A::kConstMapPtr, A::kBtfPtr}});
   table.add({93, "bpf_spin_lock", spin_lock, {A::kSpinLock}});
   table.add({94, "bpf_spin_unlock", spin_unlock, {A::kSpinLock}});
   table.add({153, "bpf_per_cpu_ptr", per_cpu_ptr, {A::kBtfPtr, A::kAnything}});

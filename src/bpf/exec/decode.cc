@@ -164,7 +164,7 @@ void decode_call(const Program& program, const HelperTable& helpers, const Insn&
     op.off = insn.imm + 1;
   } else if (insn.src == kPseudoKfuncCall) {
     const u32 index = static_cast<u32>(insn.imm);
-    if (index >= program.kfuncs.size() || !program.kfuncs[index]->fn) return;
+    if (index >= program.kfuncs.size()) return;
     op.code = OpCode::k_call_kfunc;
     op.imm = reinterpret_cast<u64>(program.kfuncs[index]);
   } else {

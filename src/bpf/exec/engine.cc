@@ -254,6 +254,7 @@ u64 ExecRun::call_helper_by_number(u32 insn, u64 number, const std::array<u64, 5
 }
 
 u64 ExecRun::call_kfunc(u32 insn, const Kfunc& kfunc, const std::array<u64, 5>& registers) {
+  if (!kfunc.fn) return abandon(insn, std::string(kfunc.name) + " is not served");
   if (kfunc.flags & kKfSleepable) charge();
   KfuncCall call(*env.bpf, program, registers, this);
   const u64 result = kfunc.fn(call);

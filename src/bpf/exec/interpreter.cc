@@ -77,7 +77,11 @@ bool atomic(ExecRun& run, const Op& op, u64* r) {
   T drain;
   void* const at = store_target(run, addr, sizeof(T), &drain);
   if (!at) return false;
-  if (at == &drain) return true;  // no register changes either
+  if (at == &drain) {
+    // The register that what was there would go to becomes zero. Linux: ex_handler_bpf.
+    if (op.imm & 1) r[op.imm == 0xf1 ? 0 : op.src] = 0;
+    return true;
+  }
   T old;
   std::memcpy(&old, at, sizeof(T));
   const T operand = static_cast<T>(r[op.src]);

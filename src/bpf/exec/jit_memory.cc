@@ -147,7 +147,8 @@ void Translator::emit_store(x86::Mem at, const Op& op, u32 bytes, bool from_regi
 void Translator::atomic(u32 index, const Op& op, u32 bytes) {
   const bool safe = proven(index, op.dst, op.off, bytes).has_value();
   if (!safe && arena_) {
-    return arena_access(index, op.dst, op.off, bytes, Fault::kNoRegister, true,
+    const u8 fetched = !(op.imm & 1) ? Fault::kNoRegister : op.imm == 0xf1 ? u8{0} : op.src;
+    return arena_access(index, op.dst, op.off, bytes, fetched, true,
                         [=, this](const x86::Mem& at) {
                           // The scratch registers are needed for what was there.
                           a_.lea(kAddress, at);

@@ -9,6 +9,8 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "bpf/bpf.h"
+#include "bpf/maps/object.h"
 
 namespace uscx::bpf {
 
@@ -65,6 +67,7 @@ void ArenaMap::set_user_range(u64 start) {
   void* at = mmap(reinterpret_cast<void*>(kern_vm_start() + static_cast<u32>(start)), bytes,
                   PROT_NONE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, own_fd_, 0);
   USCX_ASSERT(at != MAP_FAILED);
+  fill_map_object(bpf_.vmlinux(), *this);
 }
 
 Result<u64> ArenaMap::map_user(u64 address, u64 length, bool fixed) {

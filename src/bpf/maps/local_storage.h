@@ -8,15 +8,16 @@
 
 namespace uscx::bpf {
 
-/// TASK_STORAGE and CGRP_STORAGE: a value for each owner that asked for one, each an allocation of
-/// its own, gone with its owner. User space names tasks by pidfd and cgroups by the fd of their
-/// directory; no simulated task or cgroup has one: EBADF, counted. Linux: bpf_local_storage.c.
+/// TASK_STORAGE, CGRP_STORAGE and SK_STORAGE: a value for each owner that asked for one, each an
+/// allocation of its own, gone with its owner. User space names tasks by pidfd, cgroups by the fd of
+/// their directory and sockets by theirs; none that is simulated has one: EBADF, counted. Linux:
+/// bpf_local_storage.c.
 class LocalStorageMap final : public Map {
  public:
   LocalStorageMap(Bpf& bpf, MapSpec spec);
   ~LocalStorageMap() override;
 
-  /// The address of `owner`'s value, or 0. `owner`: the window address of a task or cgroup.
+  /// The address of `owner`'s value, or 0. `owner`: the window address of a task, cgroup or socket.
   u64 find(u64 owner) const;
   u64 get_or_create(u64 owner, const std::byte* initial);
   Result<void> erase_of(u64 owner);

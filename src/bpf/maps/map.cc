@@ -8,13 +8,14 @@
 #include "bpf/bpf.h"
 #include "bpf/impl.h"
 #include "bpf/maps/arena.h"
+#include "bpf/maps/cgroup_storage.h"
+#include "bpf/maps/object.h"
 #include "bpf/maps/ringbuf.h"
 
 namespace uscx::bpf {
 
 namespace {
 
-constexpr u32 kMapObjectSize = 64;
 /// Most bytes of values that one map may have: a quarter of this is still far above any real map.
 constexpr u64 kMaxMapBytes = 16ULL << 30;
 
@@ -23,7 +24,7 @@ constexpr u64 kMaxMapBytes = 16ULL << 30;
 Map::Map(Bpf& bpf, MapSpec spec)
     : bpf_(bpf),
       spec_(std::move(spec)),
-      object_(bpf.window().allocate(kMapObjectSize, kMapObject)),
+      object_(bpf.window().allocate(map_object_size(bpf.vmlinux(), spec_.type), kMapObject)),
       lock_(LockRank::kBpfObject, "bpf_map") {
   bpf_.impl().map_objects[address()] = this;
 }
@@ -134,7 +135,11 @@ Result<std::shared_ptr<Map>> make_map(Bpf& bpf, MapSpec spec) {
       return make_queue_map(bpf, std::move(spec));
     case uapi::kMapTaskStorage:
     case uapi::kMapCgrpStorage:
+    case uapi::kMapSkStorage:
       return make_local_storage_map(bpf, std::move(spec));
+    case uapi::kMapCgroupStorage:
+    case uapi::kMapPercpuCgroupStorage:
+      return make_cgroup_storage_map(bpf, std::move(spec));
     case uapi::kMapRingbuf:
     case uapi::kMapUserRingbuf:
       return make_ringbuf_map(bpf, std::move(spec));

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "bpf/exec/exec.h"
+#include "bpf/net/contexts.h"
 #include "bpf/verifier/internal.h"
 
 namespace uscx::bpf::verifier {
@@ -53,12 +54,43 @@ bool helper_is_served(const Verifier& v, u32 id) {
   return helper && helper->fn;
 }
 
+/// Turns an access of the context as user space knows it into one of the context as it is laid out.
+/// What is not there: empty, or its name. Linux: bpf_convert_ctx_accesses.
+std::string_view convert_ctx_access(const Verifier& v, u32 index, Insn& insn) {
+  const u8 cls = isa::class_of(insn);
+  if (cls != isa::kLdx && cls != isa::kStx && cls != isa::kSt) return {};
+  if (base_type(v.aux[index].ptr_type) != kPtrToCtx) return {};
+  const u32 size = isa::bytes_of(insn);
+  const net::ContextSlot slot = net::context_slot(v.prog.type, insn.off, size, cls != isa::kLdx);
+  insn.off = static_cast<s16>(slot.off);
+  if (slot.size != size) insn.code = static_cast<u8>((insn.code & ~0x18) | isa::kDw);
+  return slot.unserved;
+}
+
+/// Stands where a program gets to what is known and not served: a call that ends the run with this
+/// name. Lives as long as the process.
+const Kfunc* unserved_call(const std::string& name) {
+  static std::map<std::string, Kfunc> calls;
+  Kfunc& call = calls[name];
+  call.name = calls.find(name)->first;
+  return &call;
+}
+
 }  // namespace
 
 int finish_program(Verifier& v, VerifyResult& result) {
   CheckedProgram& out = result.program;
   std::set<std::string> unserved;
   std::map<const Kfunc*, u32> indexes;
+  auto call = [&](Insn& insn, const Kfunc* kfunc) {
+    const auto [it, fresh] = indexes.emplace(kfunc, static_cast<u32>(out.kfuncs.size()));
+    if (fresh) out.kfuncs.push_back(kfunc);
+    insn = {isa::kCallOpcode, 0, isa::kPseudoKfuncCall, 0, static_cast<s32>(it->second)};
+  };
+  auto stop_at = [&](Insn& insn, std::string name) {
+    call(insn, unserved_call(name));
+    unserved.insert(std::move(name));
+  };
   for (u32 i = 0; i < v.len(); ++i) {
     Insn& insn = v.insns[i];
     if (!v.aux[i].seen) {
@@ -76,24 +108,23 @@ int finish_program(Verifier& v, VerifyResult& result) {
     } else if (is_helper_call(insn)) {
       const u32 id = static_cast<u32>(insn.imm);
       if (helper_is_served(v, id)) continue;
-      unserved.emplace(helper_name(id));
-      insn = isa::kTrap;
+      stop_at(insn, std::string(helper_name(id)));
     } else if (is_kfunc_call(insn)) {
       if (!insn.imm) {
         return v.refuse(EINVAL, "invalid kernel function call not eliminated in verifier pass\n");
       }
       const KfuncDesc* desc = v.find_kfunc(insn);
       if (!desc->kfunc || !desc->kfunc->fn) {
-        unserved.emplace("kfunc " + desc->name);
-        insn = isa::kTrap;
+        stop_at(insn, "kfunc " + desc->name);
         continue;
       }
-      const auto [it, fresh] = indexes.emplace(desc->kfunc, static_cast<u32>(out.kfuncs.size()));
-      if (fresh) out.kfuncs.push_back(desc->kfunc);
-      insn.imm = static_cast<s32>(it->second);
-      insn.off = 0;
+      call(insn, desc->kfunc);
     } else if (insn.code == isa::kGotox) {
-      unserved.emplace("instruction gotox");
+      stop_at(insn, "instruction gotox");
+    } else if (isa::class_of(insn) == isa::kLd) {
+      stop_at(insn, "instruction ld_abs or ld_ind");
+    } else if (const auto field = convert_ctx_access(v, i, insn); !field.empty()) {
+      stop_at(insn, std::string(field));
     }
   }
   for (const std::string& name : unserved) v.in.env.count_unserved(name);

@@ -1,47 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Contexts of program types whose fields a table knows: what may be read and written, and what a
-// read gives. The structs below are the user-visible ones of linux/bpf.h.
+// read gives. The structs are the user-visible ones of linux/bpf.h.
 #include <cstddef>
 
+#include "bpf/net/contexts.h"
 #include "bpf/verifier/prog_type.h"
 
 namespace uscx::bpf::verifier {
 
 namespace {
 
-using Ptr = u64;  // __bpf_md_ptr: 8 bytes, aligned
-
-struct SkBuff {
-  u32 len, pkt_type, mark, queue_mapping, protocol, vlan_present, vlan_tci, vlan_proto, priority,
-      ingress_ifindex, ifindex, tc_index, cb[5], hash, tc_classid, data, data_end, napi_id;
-  u32 family, remote_ip4, local_ip4, remote_ip6[4], local_ip6[4], remote_port, local_port;
-  u32 data_meta;
-  Ptr flow_keys;
-  u64 tstamp;
-  u32 wire_len, gso_segs;
-  Ptr sk;
-  u32 gso_size;
-  u8 tstamp_type, padding[3];
-  u64 hwtstamp;
-};
-static_assert(sizeof(SkBuff) == 192);
-
-struct XdpMd {
-  u32 data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex;
-};
-
-struct Sock {
-  u32 bound_dev_if, family, type, protocol, mark, priority, src_ip4, src_ip6[4], src_port;
-  u16 dst_port, padding;
-  u32 dst_ip4, dst_ip6[4], state, rx_queue_mapping;
-};
-static_assert(sizeof(Sock) == 80);
-
-struct TcpSock {
-  u32 counters[20];
-  u64 bytes_received, bytes_acked;
-  u32 dsack_dups, delivered, delivered_ce, icsk_retransmits;
-};
+using net::Ptr;
+using net::SkBuff;
+using net::Sock;
+using net::TcpSock;
+using net::XdpMd;
 
 struct SockAddr {
   u32 user_family, user_ip4, user_ip6[4], user_port, family, type, protocol, msg_src_ip4,

@@ -173,7 +173,11 @@ std::string Ext::where_queued(const Task& p) const {
 }
 
 void Ext::program_fault(std::string_view text) {
-  if (impl_->root != nullptr) error(*impl_->root, "{}", text);
+  if (impl_->root != nullptr) {
+    error(*impl_->root, "{}", text);
+  } else {
+    impl_->kernel.kernel_log(fmt::format("BPF program fault: {}", text));
+  }
 }
 
 }  // namespace uscx::sched::ext
