@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // conformance_verifier [OPTIONS] OBJECT...: the kernel's BPF selftests, program by program, against
 // what their annotations expect. One line a program:
-//   FILE <tab> PROGRAM <tab> EXPECTED <tab> VERDICT MESSAGES RETVAL XLATED <tab> NOTE
+//   FILE <tab> PROGRAM <tab> EXPECTED <tab> VERDICT MESSAGES RETVAL STREAMS <tab> NOTE
 // EXPECTED is success, failure, or "left-out" with the reason as the note; the four words are
 // agrees, differs or - (not asked for). Programs without annotations, schedulers say, are loaded
 // one by one, and their note is "load=ERRNO last line of the log".
@@ -14,6 +14,9 @@
 #include <iterator>
 #include <optional>
 
+#include "bpf/exec/exec.h"
+#include "bpf/exec/jit.h"
+#include "bpf/impl.h"
 #include "cli/loader_host.h"
 #include "conformance/verifier/subject.h"
 #include "conformance/verifier/testmod.h"
@@ -56,11 +59,17 @@ class Checker final : public Worker {
 
   std::string check(u32 index) override {
     const Item& item = items_[index];
-    Outcome o;
-    host_.run([&] {
-      o = item.object->check(item.program, [this] { return host_.take_kernel_log(); });
-      host_.kernel().bpf().reap_closed_fds();
-    });
+    Outcome o = load(item);
+    if (o.retval == Agreement::kAgrees && bpf::jit_available()) {
+      // Run by the JIT so far; the interpreter has to agree.
+      bpf::Engine& engine = *host_.kernel().bpf().impl().engine;
+      engine.use(bpf::EngineKind::kInterpreter);
+      const Outcome interpreted = load(item);
+      engine.use(bpf::default_engine());
+      o.retval = interpreted.retval;
+      if (interpreted.streams == Agreement::kDiffers) o.streams = interpreted.streams;
+      if (o.note.empty() && !interpreted.note.empty()) o.note = "interpreter: " + interpreted.note;
+    }
     if (options_.show_log) {
       fmt::print("=== {} {}\n{}{}", item.object->name(), item.spec().program, o.log,
                  o.loaded ? "" : o.libbpf);
@@ -68,10 +77,19 @@ class Checker final : public Worker {
     }
     if (!item.spec().annotated) o.note = fmt::format("load={} {}", o.errnum, o.last_line);
     return fmt::format("{} {} {} {}\t{}", word(o.verdict), word(o.messages), word(o.retval),
-                       word(o.xlated), o.note);
+                       word(o.streams), o.note);
   }
 
  private:
+  Outcome load(const Item& item) {
+    Outcome o;
+    host_.run([&] {
+      o = item.object->check(item.program, [this] { return host_.take_kernel_log(); });
+      host_.kernel().bpf().reap_closed_fds();
+    });
+    return o;
+  }
+
   const Options& options_;
   const std::vector<Item>& items_;
   cli::LoaderHost host_;

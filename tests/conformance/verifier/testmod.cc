@@ -11,8 +11,11 @@
 #include <memory>
 
 #include "bpf/kfunc.h"
+#include "bpf/maps/arena.h"
 #include "bpf/program.h"
+#include "bpf/uapi.h"
 #include "bpf/verifier/kfunc_proto.h"
+#include "btf/btf.h"
 
 namespace uscx::conformance {
 
@@ -96,6 +99,11 @@ u64 test4(KfuncCall& call) {
   return static_cast<u64>(sum);
 }
 
+/// struct st_ops_args
+struct StOpsArgs {
+  u64 a;
+};
+
 u64 nothing(KfuncCall&) {
   return 0;
 }
@@ -107,6 +115,119 @@ u64 implicit_arg(KfuncCall& call) {
 
 u64 implicit_arg_legacy(KfuncCall& call) {
   return static_cast<u32>(call.args[0]) + static_cast<u32>(call.args[1]);
+}
+
+/// The program's arena, which the verifier saw to.
+bpf::ArenaMap& arena_of(const KfuncCall& call) {
+  const auto& maps = call.program.maps;
+  const auto arena = std::find_if(maps.begin(), maps.end(), [](const auto& map) {
+    return map->spec().type == bpf::uapi::kMapArena;
+  });
+  return static_cast<bpf::ArenaMap&>(**arena);
+}
+
+/// Argument `i`, an arena pointer, as a u64; one that is not there reads as zero and takes what is
+/// written. Linux: the arena's scratch page.
+u64& arena_word(KfuncCall& call, u32 i) {
+  static u64 scratch;
+  scratch = 0;
+  std::byte* word = arena_of(call).at(static_cast<u32>(call.args[i]), sizeof(u64));
+  return word ? *reinterpret_cast<u64*>(word) : scratch;
+}
+
+u64 arena_arg(KfuncCall& call) {
+  return arena_word(call, 0)++;
+}
+
+/// The address that the kernel would use: the arena's base and the low half.
+u64 arena_address(KfuncCall& call) {
+  return arena_of(call).kern_vm_start() + static_cast<u32>(call.args[0]);
+}
+
+u64 arena_address_nullable(KfuncCall& call) {
+  return static_cast<u32>(call.args[0]) ? arena_address(call) : 0;
+}
+
+u64 arena_sum(KfuncCall& call, u32 count) {
+  u64 sum = 0;
+  for (u32 i = 0; i < count; ++i) sum += arena_word(call, i);
+  // The last one is nullable.
+  return static_cast<u32>(call.args[count]) ? sum + arena_word(call, count) : sum;
+}
+
+/// An object that programs only hand on.
+u64 trusted_object(KfuncCall& call) {
+  static constexpr bpf::ObjectType kMember{"prog_test_member"};
+  static std::map<bpf::AddressWindow*, u64> objects;
+  u64& object = objects[&call.bpf.window()];
+  if (!object) object = reinterpret_cast<u64>(call.bpf.window().allocate(8, kMember));
+  return object;
+}
+
+/// A table of callbacks, kept while it is registered.
+class Ops final : public bpf::StructOpsType {
+ public:
+  explicit Ops(std::string_view name) : name_(name) {}
+  std::string_view name() const override { return name_; }
+  int check_member(std::string_view member, u32 index, const bpf::Program& prog) override {
+    // No CFI stub: what the kernel calls unsupported.
+    if (member == "unsupported_ops" || member.starts_with("tramp_")) return kNotSupported;
+    if (name_ == "bpf_testmod_ops3" && member == "test_1") prog.priv_stack_requested = true;
+    if (name_ == "bpf_dummy_ops" && member != "test_sleepable" && prog.sleepable) return EINVAL;
+    indexes_[std::string(member)] = index;
+    return 0;
+  }
+  bool has_check_write() const override { return name_ == "bpf_testmod_st_ops"; }
+  /// Linux: st_ops_btf_struct_access.
+  int check_write(const btf::Btf& btf, u32 btf_id, u32 off, u32 size, const bpf::Program&,
+                  std::string&) const override {
+    const bool own = btf.name(btf_id) == "st_ops_args";
+    return own && off + size <= sizeof(StOpsArgs) ? 0 : EACCES;
+  }
+  int init_member(std::string_view, u32, bpf::StructOpsTable&) override { return 0; }
+  int validate(const bpf::StructOpsTable&) override { return 0; }
+  int reg(std::shared_ptr<bpf::StructOpsTable> table) override {
+    table_ = std::move(table);
+    return 0;
+  }
+  void unreg(const std::shared_ptr<bpf::StructOpsTable>&) override { table_ = nullptr; }
+
+  /// What is registered for the member; null where nothing is.
+  std::shared_ptr<const bpf::Program> callback(std::string_view member) const {
+    const auto index = indexes_.find(member);
+    return table_ && index != indexes_.end() ? table_->programs[index->second] : nullptr;
+  }
+
+ private:
+  static constexpr int kNotSupported = 524;  // ENOTSUPP
+  std::string_view name_;
+  std::map<std::string, u32, std::less<>> indexes_;
+  std::shared_ptr<bpf::StructOpsTable> table_;
+};
+
+u64 add_ten(KfuncCall& call) {
+  auto* args = call.memory<StOpsArgs>(0, true);
+  return args ? args->a += 10 : 0;
+}
+
+/// Calls a callback of bpf_testmod_st_ops. What the module has the verifier put before and after
+/// such programs is done here, around them: 1000 more in front, 10000 behind and the result
+/// doubled.
+u64 call_st_ops(KfuncCall& call, std::string_view member) {
+  auto* args = call.memory<StOpsArgs>(0, true);
+  if (!args) return 0;
+  for (const auto& type : call.bpf.struct_ops_types()) {
+    if (type->name() != "bpf_testmod_st_ops") continue;
+    const auto program = static_cast<const Ops&>(*type).callback(member);
+    if (!program) break;
+    if (member != "test_epilogue") args->a += 1000;
+    const u64 words[] = {call.args[0]};
+    const u64 result = call.bpf.run(*program, words);
+    if (member == "test_prologue") return result;
+    args->a += 10000;
+    return args->a * 2;
+  }
+  return static_cast<u64>(-1);
 }
 
 /// Kfuncs that the tests which run programs call; of the others, running one is a fault.
@@ -121,33 +242,25 @@ const std::map<std::string_view, bpf::KfuncFn>& functions() {
       {"bpf_kfunc_dynptr_test", nothing},
       {"bpf_kfunc_call_test_mem_len_pass1", nothing},
       {"bpf_kfunc_implicit_arg", implicit_arg},
+      {"bpf_kfunc_arena_arg_test", arena_arg},
+      {"bpf_kfunc_arena_cap_test", arena_address},
+      {"bpf_kfunc_arena_cap_nullable_test", arena_address_nullable},
+      {"bpf_kfunc_arena_args5_test", [](KfuncCall& call) { return arena_sum(call, 4); }},
+      {"bpf_kfunc_arena_mixed_test", [](KfuncCall& call) { return arena_sum(call, 1); }},
+      {"bpf_kfunc_get_default_trusted_ptr_test", trusted_object},
+      {"bpf_kfunc_put_default_trusted_ptr_test", nothing},
+      {"bpf_kfunc_st_ops_inc10", add_ten},
+      {"bpf_kfunc_st_ops_test_prologue",
+       [](KfuncCall& call) { return call_st_ops(call, "test_prologue"); }},
+      {"bpf_kfunc_st_ops_test_epilogue",
+       [](KfuncCall& call) { return call_st_ops(call, "test_epilogue"); }},
+      {"bpf_kfunc_st_ops_test_pro_epilogue",
+       [](KfuncCall& call) { return call_st_ops(call, "test_pro_epilogue"); }},
       {"bpf_kfunc_implicit_arg_legacy", implicit_arg_legacy},
       {"bpf_kfunc_implicit_arg_legacy_impl", implicit_arg_legacy},
   };
   return kFunctions;
 }
-
-/// A table of callbacks that nobody calls.
-class Ops final : public bpf::StructOpsType {
- public:
-  explicit Ops(std::string_view name) : name_(name) {}
-  std::string_view name() const override { return name_; }
-  int check_member(std::string_view member, u32, const bpf::Program& prog) override {
-    // No CFI stub: what the kernel calls unsupported.
-    if (member == "unsupported_ops" || member.starts_with("tramp_")) return kNotSupported;
-    if (name_ == "bpf_testmod_ops3" && member == "test_1") prog.priv_stack_requested = true;
-    if (name_ == "bpf_dummy_ops" && member != "test_sleepable" && prog.sleepable) return EINVAL;
-    return 0;
-  }
-  int init_member(std::string_view, u32, bpf::StructOpsTable&) override { return 0; }
-  int validate(const bpf::StructOpsTable&) override { return 0; }
-  int reg(std::shared_ptr<bpf::StructOpsTable>) override { return 0; }
-  void unreg(const std::shared_ptr<bpf::StructOpsTable>&) override {}
-
- private:
-  static constexpr int kNotSupported = 524;  // ENOTSUPP
-  std::string_view name_;
-};
 
 }  // namespace
 
