@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "bpf/exec/jit.h"
 #include "bpf/impl.h"
 #include "bpf/net/contexts.h"
 #include "bpf/verifier/prog_type.h"
@@ -17,7 +18,7 @@ using net::XdpMd;
 
 class TestRun : public testing::TestWithParam<EngineKind> {
  protected:
-  TestRun() {
+  void SetUp() override {
     if (GetParam() == EngineKind::kJit && !jit_available()) GTEST_SKIP() << "no JIT here";
     kernel.bpf->impl().engine->use(GetParam());
     for (std::size_t i = 0; i < packet.size(); ++i) packet[i] = static_cast<u8>(i);
