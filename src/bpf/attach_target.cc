@@ -23,97 +23,6 @@ constexpr u32 kMaxFunctionArgs = 12;  // MAX_BPF_FUNC_ARGS
 constexpr u32 kMaxArgBytes = 16;
 
 // Each list is sorted: they are searched.
-constexpr std::string_view kSleepableHooks[] = {"bdev_alloc_security",
-                                                "bdev_setintegrity",
-                                                "bpf",
-                                                "bpf_map",
-                                                "bpf_map_create",
-                                                "bpf_map_free",
-                                                "bpf_prog",
-                                                "bpf_prog_load",
-                                                "bpf_token_capable",
-                                                "bpf_token_cmd",
-                                                "bpf_token_create",
-                                                "bpf_token_free",
-                                                "bprm_check_security",
-                                                "bprm_committed_creds",
-                                                "bprm_committing_creds",
-                                                "bprm_creds_for_exec",
-                                                "bprm_creds_from_file",
-                                                "capget",
-                                                "capset",
-                                                "cred_prepare",
-                                                "file_ioctl",
-                                                "file_lock",
-                                                "file_open",
-                                                "file_post_open",
-                                                "file_receive",
-                                                "inode_create",
-                                                "inode_free_security",
-                                                "inode_getattr",
-                                                "inode_getxattr",
-                                                "inode_mknod",
-                                                "inode_need_killpriv",
-                                                "inode_post_removexattr",
-                                                "inode_post_setxattr",
-                                                "inode_readlink",
-                                                "inode_removexattr",
-                                                "inode_rename",
-                                                "inode_rmdir",
-                                                "inode_setattr",
-                                                "inode_setxattr",
-                                                "inode_symlink",
-                                                "inode_unlink",
-                                                "kernel_module_request",
-                                                "kernel_read_file",
-                                                "kernfs_init_security",
-                                                "mmap_file",
-                                                "netlink_send",
-                                                "path_chmod",
-                                                "path_chown",
-                                                "path_link",
-                                                "path_mkdir",
-                                                "path_notify",
-                                                "path_rename",
-                                                "path_rmdir",
-                                                "path_symlink",
-                                                "path_truncate",
-                                                "path_unlink",
-                                                "release_secctx",
-                                                "sb_alloc_security",
-                                                "sb_eat_lsm_opts",
-                                                "sb_kern_mount",
-                                                "sb_mount",
-                                                "sb_remount",
-                                                "sb_set_mnt_opts",
-                                                "sb_show_options",
-                                                "sb_statfs",
-                                                "sb_umount",
-                                                "settime",
-                                                "socket_accept",
-                                                "socket_bind",
-                                                "socket_connect",
-                                                "socket_create",
-                                                "socket_getpeername",
-                                                "socket_getpeersec_dgram",
-                                                "socket_getsockname",
-                                                "socket_getsockopt",
-                                                "socket_listen",
-                                                "socket_post_create",
-                                                "socket_recvmsg",
-                                                "socket_sendmsg",
-                                                "socket_shutdown",
-                                                "socket_socketpair",
-                                                "syslog",
-                                                "task_alloc",
-                                                "task_prctl",
-                                                "task_setscheduler",
-                                                "userns_create"};
-constexpr std::string_view kDisabledHooks[] = {
-    "audit_rule_match",    "file_alloc_security", "getprocattr",        "getselfattr",
-    "inode_copy_up_xattr", "inode_getsecurity",   "inode_listsecurity", "inode_need_killpriv",
-    "ismaclabel",          "key_getsecurity",     "setprocattr",        "vm_enough_memory",
-    "xfrm_decode_session"};
 /// Functions of the BPF LSM itself whose names begin as the hooks' do.
 constexpr std::string_view kNotHooks[] = {
     "find_cgroup_shim",  "func_proto", "get_retval_range", "init",
@@ -235,7 +144,7 @@ class Check {
       return refuse("LSM programs must have a GPL compatible license\n");
     }
     const auto hook = without_prefix(target_.name, "bpf_lsm_");
-    if (hook && has(kDisabledHooks, *hook)) {
+    if (lsm_hook_is_disabled(target_.name)) {
       return refuse(fmt::format("attach_btf_id {} points to disabled hook {}\n",
                                 program_.attach_btf_id, target_.name));
     }
@@ -309,7 +218,7 @@ class Check {
   }
 
   bool may_sleep() const {
-    if (program_.type == kProgLsm) return lsm_hook_may_sleep(target_.name);
+    if (program_.type == kProgLsm) return lsm_hook_is_sleepable(target_.name);
     return (function_allows_error_injection(target_.name) && !has(kNotSleepable, target_.name)) ||
            target_.name == "bpf_fentry_test1";
   }
@@ -331,11 +240,6 @@ bool function_allows_error_injection(std::string_view function) {
     if (function.starts_with(prefix)) return true;
   }
   return has(kErrorInjection, function);
-}
-
-bool lsm_hook_may_sleep(std::string_view function) {
-  const auto hook = without_prefix(function, "bpf_lsm_");
-  return hook && has(kSleepableHooks, *hook);
 }
 
 AttachTarget check_attach_target(const Program& program, const btf::Btf& btf) {

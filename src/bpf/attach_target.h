@@ -32,7 +32,5 @@ AttachTarget check_attach_target(const Program& program, const btf::Btf& btf);
 /// May a sleepable program, or one that changes the return value, attach to that function? Linux:
 /// the error injection list, of which only system calls and a few can be known from their names.
 bool function_allows_error_injection(std::string_view function);
-/// Linux: sleepable_lsm_hooks.
-bool lsm_hook_may_sleep(std::string_view function);
 
 }  // namespace uscx::bpf

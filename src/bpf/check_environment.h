@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// What the load-time checker asks about the world, answered from one PROG_LOAD's attributes.
+// What the verifier asks about the world, answered from one PROG_LOAD's attributes.
 #pragma once
 
 #include <vector>
 
-#include "bpf/checker.h"
 #include "bpf/uapi.h"
 #include "bpf/user_log.h"
 #include "bpf/user_memory.h"
+#include "bpf/verifier/environment.h"
 
 namespace uscx::bpf {
 

@@ -9,7 +9,6 @@
 #include "bpf/attach_target.h"
 #include "bpf/bpf.h"
 #include "bpf/check_environment.h"
-#include "bpf/checker.h"
 #include "bpf/front_door.h"
 #include "bpf/impl.h"
 #include "bpf/verifier/prog_type.h"

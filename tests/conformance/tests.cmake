@@ -61,3 +61,8 @@ set(random_compare conformance_random compare ${CMAKE_CURRENT_LIST_DIR}/verifier
 add_test(NAME conformance_random COMMAND ${random_compare} --count 2000)
 add_test(NAME soak_conformance_random COMMAND ${random_compare} --count 20000)
 set_tests_properties(soak_conformance_random PROPERTIES LABELS soak TIMEOUT 7200)
+
+# What the verifier accepts, run against what it claimed. Of 2,400,000 it accepts a million.
+add_test(NAME conformance_sound COMMAND conformance_random sound --count 4000 --jobs 2)
+add_test(NAME soak_conformance_sound COMMAND conformance_random sound --count 2400000 --jobs 2)
+set_tests_properties(soak_conformance_sound PROPERTIES LABELS soak TIMEOUT 14400)

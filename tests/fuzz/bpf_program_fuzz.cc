@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// Arbitrary instructions through the checker and both engines: nothing crashes, nothing outside
-// the window is touched, and what the checker accepts runs into no instruction that is none.
+// Arbitrary instructions through the verifier and both engines: nothing crashes, nothing outside
+// the window is touched, and what has the form of a program runs into no instruction that is none.
 // With clang: -fsanitize=fuzzer,address. Otherwise (USCX_FUZZ_MAIN) a fixed series runs as a test.
 #include <cstddef>
 #include <cstdint>
@@ -13,9 +13,10 @@
 #include "../support/bpf_engine.h"
 #include "base/hash.h"
 #include "bpf/bpf.h"
-#include "bpf/checker.h"
 #include "bpf/exec/exec.h"
 #include "bpf/isa.h"
+#include "bpf/maps/map.h"
+#include "bpf/verifier/resolve_only.h"
 
 namespace {
 
@@ -24,6 +25,7 @@ using namespace uscx::bpf;
 
 constexpr u32 kMaxInsns = 256;
 constexpr u64 kRunLimit = 2'000;
+constexpr u32 kSocketFilter = 1;
 
 u64 call_back_first(HelperCall& call) {
   return call.call_back(call.args[0], {call.args[1]});
@@ -41,6 +43,7 @@ struct Kernel {
   test::TestEnvironment env;
   Bpf bpf{host, *window, btf::kDefaultVersion};
   Engine engine{{&bpf, host, *window, env.helper_table, kRunLimit}};
+  std::shared_ptr<Map> map;
   Program checked;
   Program raw;
 
@@ -55,12 +58,17 @@ struct Kernel {
                           .args = {ArgKind::kMem, ArgKind::kAnything}});
     env.registry.add({.name = "kfunc", .fn = [](KfuncCall& call) { return call.args[0] + 1; }});
     env.kfunc_refs[1] = {env.registry.find("kfunc"), "kfunc", 1, false};
-    const u64 values = reinterpret_cast<u64>(window->allocate(64, kProgramMemory));
-    env.maps[1] = {.map = nullptr,
-                   .object_address = reinterpret_cast<u64>(window->allocate(16, kReadOnlyMemory)),
+    MapSpec spec;
+    spec.type = 2;  // ARRAY
+    spec.key_size = 4;
+    spec.value_size = 64;
+    spec.max_entries = 1;
+    map = make_array_map(bpf, std::move(spec));
+    env.maps[1] = {.map = map,
+                   .object_address = map->address(),
                    .value_size = 64,
                    .max_entries = 1,
-                   .value_address = values};
+                   .value_address = map->direct_address()};
     env.ksyms[1] = reinterpret_cast<u64>(window->allocate(32, kReadOnlyMemory));
   }
 };
@@ -136,7 +144,13 @@ std::vector<Insn> decode(const uint8_t* data, size_t size) {
   return program;
 }
 
-u32 accepted = 0;
+u32 well_formed = 0, accepted = 0;
+
+void take(Program& program, verifier::CheckedProgram& checked) {
+  program.insns = std::move(checked.insns);
+  program.subprogram_starts = std::move(checked.subprogram_starts);
+  program.kfuncs = std::move(checked.kfuncs);
+}
 
 /// With each engine; they must agree. What a run leaves in memory is the next one's to find, so
 /// only results, counts and faults are compared here (tests/engines compares everything).
@@ -163,19 +177,29 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   run(kernel, kernel.raw);
 
   Program& program = kernel.checked;
-  auto checked = check_program({.insns = insns, .program = program, .env = kernel.env});
-  if (!checked) {
-    if (checked.error().errnum <= 0 || checked.error().log.empty()) std::abort();
+  program.type = kSocketFilter;
+  program.gpl_compatible = true;
+  const verifier::VerifyInput input = {
+      .insns = insns, .program = program, .env = kernel.env, .log_level = 1};
+  const std::size_t unserved = kernel.env.unserved.size();
+  auto verified = verifier::verify(input);
+  const bool served = kernel.env.unserved.size() == unserved;  // else it has traps that are reached
+  if (verified.errnum < 0 || (verified.errnum && verified.log.empty())) std::abort();
+  auto resolved = verifier::resolve_only(input);
+  if (resolved.errnum) {
+    if (!verified.errnum) std::abort();
     return 0;
   }
+  well_formed++;
+  take(program, resolved.program);
+  run(kernel, program);
+  if (verified.errnum) return 0;
   accepted++;
-  program.insns = std::move(checked->insns);
-  program.subprogram_starts = std::move(checked->subprogram_starts);
-  program.kfuncs = std::move(checked->kfuncs);
+  take(program, verified.program);
   run(kernel, program);
   for (const std::string& fault : kernel.host.faults) {
-    if (fault.find("not an instruction") != fault.npos ||
-        fault.find("past the last") != fault.npos) {
+    if (served && (fault.find("not an instruction") != fault.npos ||
+                   fault.find("past the last") != fault.npos)) {
       std::fprintf(stderr, "%s\n", fault.c_str());
       std::abort();
     }
@@ -192,7 +216,8 @@ int main() {
     for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random.next());
     LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
   }
-  std::printf("%u programs, %u of them accepted\n", kPrograms, accepted);
-  return accepted > kPrograms / 100 ? 0 : 1;
+  std::printf("%u programs, %u of them well formed, %u accepted\n", kPrograms, well_formed,
+              accepted);
+  return well_formed > kPrograms / 100 && accepted ? 0 : 1;
 }
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// A kernel that is just enough for the engine and the checker: a window, a host that records, and
+// A kernel that is just enough for the engine and the verifier: a window, a host that records, and
 // an environment without maps.
 #pragma once
 
@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "bpf/checker.h"
 #include "bpf/exec/exec.h"
+#include "bpf/verifier/environment.h"
 #include "btf/btf.h"
 
 namespace uscx::bpf::test {

@@ -55,7 +55,7 @@ struct ExecEnvironment {
   StepObserver* observer = nullptr;
 };
 
-/// Runs programs that check_program accepted. Reentrant: runs nest (kfuncs run programs) and
+/// Runs programs that verify() accepted. Reentrant: runs nest (kfuncs run programs) and
 /// interleave (sleepable programs block on their fibers). Not thread-safe. All kinds give the same
 /// results, counts of instructions and reasons of abandoned runs.
 class Engine {

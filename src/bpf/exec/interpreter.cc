@@ -190,7 +190,7 @@ struct Frame {
   op++;                                                                         \
   USCX_NEXT;
 
-// What a call leaves in R1-R5 is nobody's to read; where the checker cannot see that nobody does,
+// What a call leaves in R1-R5 is nobody's to read; where a program was not verified,
 // both engines have zero there.
 #define USCX_CALL(call)                 \
   set_insns(n);                         \

@@ -17,19 +17,12 @@ struct CtxInfo {
   bool is_retval = false;
 };
 
-/// Hooks whose object is half made or half gone. Linux: untrusted_lsm_hooks.
-constexpr std::string_view kUntrustedLsmHooks[] = {
-    "bpf_lsm_bpf_map_free",       "bpf_lsm_bpf_prog_free",       "bpf_lsm_file_alloc_security",
-    "bpf_lsm_file_free_security", "bpf_lsm_sk_alloc_security",   "bpf_lsm_sk_free_security",
-    "bpf_lsm_task_free",          "bpf_lsm_bdev_alloc_security", "bpf_lsm_bdev_free_security",
-};
-
 bool args_trusted(const Verifier& v) {
   switch (v.prog.type) {
     case kProgTracing:
       return v.prog.attach_type == kTraceRawTp || v.prog.attach_type == kTraceIter;
     case kProgLsm:
-      return std::ranges::find(kUntrustedLsmHooks, v.attach.name) == std::end(kUntrustedLsmHooks);
+      return lsm_hook_is_trusted(v.attach.name);
     case kProgStructOps:
       return true;
     default:

@@ -19,10 +19,13 @@
 #include "bpf/maps/map.h"
 #include "bpf/verifier/backtrack.h"
 #include "bpf/verifier/btf_facts.h"
+#include "bpf/verifier/call_meta.h"
 #include "bpf/verifier/helper_proto.h"
+#include "bpf/verifier/insn_kinds.h"
 #include "bpf/verifier/kfunc_proto.h"
 #include "bpf/verifier/log.h"
 #include "bpf/verifier/prog_type.h"
+#include "bpf/verifier/program_info.h"
 #include "bpf/verifier/record.h"
 #include "bpf/verifier/special_kfuncs.h"
 #include "bpf/verifier/stack_liveness.h"
@@ -41,205 +44,6 @@ inline constexpr u64 kMaxVarSize = 1 << 29;
 inline constexpr s64 kMaxErrno = 4095;
 inline constexpr int kErrNotSupp = 524;
 inline constexpr std::array<u8, 6> kCallerSaved = {0, 1, 2, 3, 4, 5};
-
-/// What is known of an instruction beside itself. Linux: struct bpf_insn_aux_data.
-struct InsnAux {
-  RegType ptr_type = kNotInit;  // of the pointer that a memory access goes through
-  // ld_imm64.
-  u32 map_index = 0;
-  u32 map_off = 0;
-  RegType var_type = kNotInit;
-  u32 var_a = 0;  // its BTF id or its size
-  // A call.
-  const Map* call_map = nullptr;
-  bool call_map_poisoned = false;
-  bool loop_seen = false;
-  bool loop_fits = false;
-  u32 loop_callback = 0;
-  bool is_iter_next = false;
-  bool non_sleepable = false;
-
-  bool seen = false;  // on some path
-  bool prune_point = false;
-  bool jmp_point = false;
-  bool force_checkpoint = false;
-  bool calls_callback = false;
-  bool jump_target = false;
-  bool needs_zext = false;    // arena pointer in a 64-bit operation
-  bool prevent_zext = false;  // the same instruction without one
-  u8 fastcall_pattern = 0;
-  u8 fastcall_spills_num = 0;
-  u16 live_regs_before = 0;
-  u16 const_reg_mask = 0;
-  u16 const_reg_map_mask = 0;
-  u16 const_reg_subprog_mask = 0;
-  u32 scc = 0;
-  s32 jump_table = -1;  // index into Verifier::jump_tables
-  std::array<u32, 10> const_reg_vals = {};
-};
-
-/// What a global function, or a static one with good BTF, takes. Linux: struct
-/// bpf_subprog_arg_info.
-struct ArgInfo {
-  ArgType type = kArgDontcare;
-  u32 mem_size = 0;
-  u32 btf_id = 0;  // in the kernel's BTF
-};
-
-enum class PrivStack : u8 { kUnknown, kNo, kAdaptive };
-
-/// Linux: struct bpf_subprog_info and bpf_func_info_aux.
-struct Subprogram {
-  std::string_view name = {};
-  u32 start = 0;
-  u32 postorder_start = 0;
-  u32 exit_idx = 0;
-  s32 stack_depth = 0;
-  u32 insns_total = 0;
-  u32 insns_self = 0;
-  s32 fastcall_stack_off = 0;
-  bool keep_fastcall_stack = false;
-  bool has_tail_call = false;
-  bool tail_call_reachable = false;
-  bool has_ld_abs = false;
-  bool might_throw = false;
-  bool might_sleep = false;
-  bool changes_pkt_data = false;
-  bool is_cb = false;
-  bool is_async_cb = false;
-  bool is_exception_cb = false;
-  bool args_cached = false;
-  PrivStack priv_stack = PrivStack::kUnknown;
-  u32 arg_cnt = 0;
-  std::array<ArgInfo, kMaxFuncArgs> args = {};
-  u32 stack_arg_cnt = 0;
-  u32 type_id = 0;  // the FUNC in the program's BTF; 0: not known
-  u32 linkage = btf::kStatic;
-  bool unreliable = false;          // its BTF says something else than its callers
-  std::array<bool, 2> called = {};  // in a context that may (not) sleep
-  std::array<bool, 2> verified = {};
-
-  u32 in_stack_args() const { return arg_cnt > kMaxRegArgs ? arg_cnt - kMaxRegArgs : 0; }
-};
-
-/// How the verifier takes a kfunc's argument. Linux: enum kfunc_ptr_arg_type.
-enum class KfArg : u32 {
-  kNone,  // ignored, implicit, or the program itself
-  kConstMemSize,
-  kMemSize,
-  kConst,
-  kConstAllocSizeOrZero,
-  kAnything,
-  kCtx,
-  kAllocBtfId,
-  kRefcountedKptr,
-  kDynptr,
-  kIter,
-  kListHead,
-  kListNode,
-  kBtfId,
-  kMem,
-  kCallback,
-  kRbRoot,
-  kRbNode,
-  kConstStr,
-  kConstMapPtr,
-  kTimer,
-  kWorkqueue,
-  kIrqFlag,
-  kResSpinLock,
-  kTaskWork,
-  kArena,
-};
-struct KfArgInfo {
-  KfArg kind = KfArg::kNone;
-  bool nullable = false;
-  bool fixed_size = false;
-};
-
-/// A kfunc that the program calls somewhere. Linux: struct bpf_kfunc_desc.
-struct KfuncDesc {
-  u32 func_id = 0;
-  s16 off = 0;
-  std::string name = {};
-  const Kfunc* kfunc = nullptr;  // null: not served
-  const btf::Btf* btf = nullptr;
-  btf::Proto proto = {};
-  bool known = false;  // flags are valid: registered for the program's type
-  u32 flags = 0;       // KfFlag
-  bool allowed = false;
-  SpecialKfunc special = SpecialKfunc::kNone;
-  u32 public_args = 0;
-  std::array<KfArgInfo, kMaxFuncArgs> args = {};
-
-  bool has(u32 flag) const { return flags & flag; }
-  u32 nr_args() const { return static_cast<u32>(proto.params.size()); }
-};
-
-/// A register or an argument, as messages name it. Linux: argno_t.
-struct ArgNo {
-  s32 n = 0;
-  static ArgNo reg(u32 regno) { return {static_cast<s32>(regno)}; }
-  static ArgNo arg(u32 number) { return {-static_cast<s32>(number)}; }  // from 1
-  s32 regno() const { return n >= 0 ? n : n >= -static_cast<s32>(kMaxRegArgs) ? -n : -1; }
-  s32 argno() const { return n < 0 ? -n : -1; }
-  std::string text() const;
-};
-
-struct MapDesc {
-  const Map* map = nullptr;
-  u32 uid = 0;
-};
-struct DynptrDesc {
-  DynptrType type = DynptrType::kInvalid;
-  u32 id = 0;
-  u32 parent_id = 0;
-};
-struct RefObj {
-  u32 id = 0;
-  u32 parent_id = 0;
-  u32 cnt = 0;
-  void update(const RegState& reg) {
-    id = reg.id;
-    parent_id = reg.parent_id;
-    cnt++;
-  }
-};
-
-/// What the checks of a call's arguments find out for the rest of it.
-/// Linux: struct bpf_call_arg_meta.
-struct CallMeta {
-  u32 helper_id = 0;
-  const HelperProto* helper = nullptr;
-  const KfuncDesc* kfunc = nullptr;
-  u32 release_regno = 0;
-  u32 subprogno = 0;
-  MapDesc map = {};
-  DynptrDesc dynptr = {};
-  RefObj ref_obj = {};
-  u32 ret_mem_size = 0;
-  bool ret_mem_found = false;
-  bool r0_rdonly = false;
-  u64 const_value = 0;
-  bool const_found = false;
-  const btf::Btf* arg_btf = nullptr;
-  u32 arg_btf_id = 0;
-  bool arg_owning_ref = false;
-  bool arg_prog = false;
-  const RecordField* list_head = nullptr;
-  const RecordField* rb_root = nullptr;
-  u32 iter_spi = 0;
-  u32 iter_frameno = 0;
-  u64 msize_max = 0;
-  s64 const_map_key = 0;
-  const btf::Btf* ret_btf = nullptr;
-  u32 ret_btf_id = 0;
-  const RecordField* kptr_field = nullptr;
-  u32 raw_regno = 0;  // memory that the call fills
-  s32 raw_size = 0;
-
-  SpecialKfunc special() const { return kfunc ? kfunc->special : SpecialKfunc::kNone; }
-};
 
 /// A context argument that BTF says more about. Linux: struct bpf_ctx_arg_aux.
 struct CtxArg {
@@ -446,169 +250,6 @@ struct Verifier {
   std::array<u32, 2> succ_buf = {};
 };
 
-// -- register kinds
-
-constexpr bool is_packet_pointer(RegType type) {
-  return base_type(type) == kPtrToPacket || base_type(type) == kPtrToPacketMeta;
-}
-constexpr bool is_sock_pointer(RegType type) {
-  return type == kPtrToSocket || type == kPtrToSockCommon || type == kPtrToTcpSock ||
-         type == kPtrToXdpSock;
-}
-/// Linux: type_is_ptr_alloc_obj.
-constexpr bool is_alloc_object(RegType type) {
-  return base_type(type) == kPtrToBtfId && (type & kMemAlloc) && !(type & kUntrusted);
-}
-constexpr bool is_non_owning(RegType type) {
-  return is_alloc_object(type) && (type & kNonOwnRef);
-}
-constexpr u32 kTrustedModifiers = kMemAlloc | kTrusted | kNonOwnRef;
-constexpr bool has_unsafe_modifiers(RegType type) {
-  return type_flags(type) & ~kTrustedModifiers;
-}
-/// Linux: bpf_may_fault_on_deref.
-constexpr bool may_fault_on_deref(RegType type) {
-  return type == kPtrToBtfId || (type & kUntrusted);
-}
-constexpr u32 spi_of(s64 off) {
-  return static_cast<u32>((-off - 1) / static_cast<s64>(kSlotSize));
-}
-constexpr u32 slot_byte(s64 off) {
-  return static_cast<u32>((-off - 1) % static_cast<s64>(kSlotSize));
-}
-constexpr bool is_ld_imm64(const Insn& insn) {
-  return insn.code == isa::kLdImm64;
-}
-constexpr bool is_pseudo_func(const Insn& insn) {
-  return is_ld_imm64(insn) && insn.src == isa::kPseudoFunc;
-}
-constexpr bool is_pseudo_call(const Insn& insn) {
-  return isa::is_call(insn) && insn.src == isa::kPseudoCall;
-}
-constexpr bool is_kfunc_call(const Insn& insn) {
-  return isa::is_call(insn) && insn.src == isa::kPseudoKfuncCall;
-}
-constexpr bool is_helper_call(const Insn& insn) {
-  return isa::is_call(insn) && insn.src == 0;
-}
-constexpr bool is_may_goto(const Insn& insn) {
-  return insn.code == isa::kMayGoto && insn.src == 0;
-}
-constexpr bool is_stack_arg_load(const Insn& insn) {
-  return insn.code == (isa::kLdx | isa::kMem | isa::kDw) && insn.src == kStackArgReg &&
-         insn.off > 0 && insn.off % 8 == 0;
-}
-constexpr bool is_stack_arg_store_imm(const Insn& insn) {
-  return insn.code == (isa::kSt | isa::kMem | isa::kDw) && insn.dst == kStackArgReg &&
-         insn.off < 0 && insn.off % 8 == 0;
-}
-constexpr bool is_stack_arg_store(const Insn& insn) {
-  return insn.code == (isa::kStx | isa::kMem | isa::kDw) && insn.dst == kStackArgReg &&
-         insn.off < 0 && insn.off % 8 == 0;
-}
-/// The register an atomic operation loads into; -1. Linux: bpf_atomic_load_reg.
-constexpr s32 atomic_load_reg(const Insn& insn) {
-  if (!isa::is_atomic(insn)) return -1;
-  if (insn.imm == isa::kCmpxchg) return 0;
-  if (insn.imm == isa::kLoadAcquire) return insn.dst;
-  return insn.imm & isa::kFetch ? insn.src : -1;
-}
-/// Distance of a jump in instructions after the next. Linux: bpf_jmp_offset.
-constexpr s32 jump_offset(const Insn& insn) {
-  return isa::jump_distance(insn);
-}
-
-/// Helpers that the rules name. Linux: BPF_FUNC_*.
-enum HelperId : u32 {
-  kFnMapLookupElem = 1,
-  kFnMapUpdateElem = 2,
-  kFnMapDeleteElem = 3,
-  kFnGetSmpProcessorId = 8,
-  kFnTailCall = 12,
-  kFnGetStackid = 27,
-  kFnGetCurrentTask = 35,
-  kFnProbeReadStr = 45,
-  kFnRedirectMap = 51,
-  kFnGetStack = 67,
-  kFnGetLocalStorage = 81,
-  kFnSkLookupTcp = 84,
-  kFnSkLookupUdp = 85,
-  kFnSkRelease = 86,
-  kFnMapPushElem = 87,
-  kFnMapPopElem = 88,
-  kFnMapPeekElem = 89,
-  kFnSpinLock = 93,
-  kFnSpinUnlock = 94,
-  kFnSkFullsock = 95,
-  kFnTcpSock = 96,
-  kFnSkcLookupTcp = 99,
-  kFnProbeReadUserStr = 114,
-  kFnProbeReadKernelStr = 115,
-  kFnRingbufReserve = 131,
-  kFnSkcToTcp6Sock = 136,
-  kFnSkcToTcpSock = 137,
-  kFnSkcToTcpTimewaitSock = 138,
-  kFnSkcToTcpRequestSock = 139,
-  kFnSkcToUdp6Sock = 140,
-  kFnGetTaskStack = 141,
-  kFnPerCpuPtr = 153,
-  kFnThisCpuPtr = 154,
-  kFnGetCurrentTaskBtf = 158,
-  kFnForEachMapElem = 164,
-  kFnSnprintf = 165,
-  kFnTimerSetCallback = 170,
-  kFnGetFuncIp = 173,
-  kFnFindVma = 180,
-  kFnLoop = 181,
-  kFnGetRetval = 186,
-  kFnSetRetval = 187,
-  kFnKptrXchg = 194,
-  kFnMapLookupPercpuElem = 195,
-  kFnSkcToMptcpSock = 196,
-  kFnDynptrFromMem = 197,
-  kFnDynptrWrite = 202,
-  kFnDynptrData = 203,
-  kFnUserRingbufDrain = 209,
-};
-/// Map types beyond those that are served. Linux: enum bpf_map_type.
-enum MapTypeId : u32 {
-  kMtHash = 1,
-  kMtArray,
-  kMtProgArray,
-  kMtPerfEventArray,
-  kMtPercpuHash,
-  kMtPercpuArray,
-  kMtStackTrace,
-  kMtCgroupArray,
-  kMtLruHash,
-  kMtLruPercpuHash,
-  kMtLpmTrie,
-  kMtArrayOfMaps,
-  kMtHashOfMaps,
-  kMtDevmap,
-  kMtSockmap,
-  kMtCpumap,
-  kMtXskmap,
-  kMtSockhash,
-  kMtCgroupStorage,
-  kMtReuseportSockarray,
-  kMtPercpuCgroupStorage,
-  kMtQueue,
-  kMtStack,
-  kMtSkStorage,
-  kMtDevmapHash,
-  kMtStructOps,
-  kMtRingbuf,
-  kMtInodeStorage,
-  kMtTaskStorage,
-  kMtBloomFilter,
-  kMtUserRingbuf,
-  kMtCgrpStorage,
-  kMtArena,
-  kMtInsnArray,
-  kMtRhash,
-};
-
 // -- before the walk; in this order. structure.cc, resolve.cc, cfg.cc, const_regs.cc, ...
 int add_subprograms(Verifier& v);
 int check_subprograms(Verifier& v);
@@ -683,7 +324,8 @@ void invalidate_outgoing_stack_args(Verifier& v, FuncState& frame);
 int check_reference_leak(Verifier& v, bool exception_exit);
 int check_resource_leak(Verifier& v, bool exception_exit, bool check_lock, std::string_view what);
 
-// -- memory accesses: memory.cc, stack_access.cc, btf_access.cc, ctx_access.cc
+// -- memory accesses: memory.cc, map_value.cc, load_store.cc, stack_access.cc, btf_access.cc,
+// ctx_access.cc
 enum Access : u32 { kRead = 1, kWrite = 2 };
 enum class AccessSource : u8 { kDirect, kHelper };
 int check_mem_access(Verifier& v, u32 insn_idx, RegState& reg, ArgNo arg, s32 off, u32 size,
@@ -705,6 +347,10 @@ int check_load(Verifier& v, const Insn& insn, bool strict_once, bool ldsx, bool 
 int check_store_reg(Verifier& v, const Insn& insn, bool strict_once);
 int check_store_imm(Verifier& v, const Insn& insn);
 int check_atomic(Verifier& v, const Insn& insn);
+int access_map_value(Verifier& v, u32 insn_idx, RegState& reg, ArgNo arg, s32 off, u32 size,
+                     Access type, s32 value_regno, bool ldsx);
+/// "R{} leaks addr into {}"; -EACCES.
+int leak(Verifier& v, s32 regno, std::string_view where);
 int save_ptr_type(Verifier& v, RegType type, bool allow_trust_mismatch);
 int map_kptr_match_type(Verifier& v, const RecordField& field, const RegState& reg, u32 regno);
 bool map_is_rdonly(const Map& map);

@@ -32,6 +32,7 @@ constexpr u32 kTracingKprobe = on(KfuncHook::kTracing) | on(KfuncHook::kKprobe);
 constexpr u32 kSkb = on(KfuncHook::kTc) | on(KfuncHook::kTracing) | on(KfuncHook::kCgroup) |
                      on(KfuncHook::kSchedAct) | on(KfuncHook::kSkSkb) |
                      on(KfuncHook::kSocketFilter) | on(KfuncHook::kLwt) | on(KfuncHook::kNetfilter);
+constexpr u32 kSkbStructOps = kSkb | on(KfuncHook::kStructOps);
 constexpr u32 kTcSchedAct = on(KfuncHook::kTc) | on(KfuncHook::kSchedAct);
 constexpr u32 kCommonFmodret = on(KfuncHook::kCommon) | on(KfuncHook::kFmodret);
 constexpr u32 kForTc = on(KfuncHook::kTc);
@@ -92,7 +93,7 @@ constexpr KfuncProto kKfuncs[] = {
     {"bpf_dynptr_copy", 0, kForCommon},
     {"bpf_dynptr_file_discard", kKf_Release, kForCommon},
     {"bpf_dynptr_from_file", 0, kForCommon},
-    {"bpf_dynptr_from_skb", 0, kSkb},
+    {"bpf_dynptr_from_skb", 0, kSkbStructOps},
     {"bpf_dynptr_from_skb_meta", 0, kTcSchedAct},
     {"bpf_dynptr_from_xdp", 0, kForXdp},
     {"bpf_dynptr_is_null", 0, kForCommon},
@@ -104,7 +105,7 @@ constexpr KfuncProto kKfuncs[] = {
     {"bpf_fentry_test1", kKf_Sleepable, kForFmodret},
     {"bpf_get_dentry_xattr", kKf_Sleepable, kForTracing, KfuncFilterKind::kLsm},
     {"bpf_get_file_xattr", kKf_Sleepable, kForTracing, KfuncFilterKind::kLsm},
-    {"bpf_get_fsverity_digest", kKf_Sleepable, kForTracing, KfuncFilterKind::kLsm},
+    {"bpf_get_fsverity_digest", 0, kForTracing, KfuncFilterKind::kLsm},
     {"bpf_get_kmem_cache", kKf_Perfmon, kForCommon},
     {"bpf_get_mem_cgroup", kKf_Acquire | kKf_RetNull | kKf_Rcu, kForCommon},
     {"bpf_get_root_mem_cgroup", kKf_Acquire | kKf_RetNull, kForCommon},
@@ -380,6 +381,20 @@ bool passes(KfuncFilterKind filter, const ProgContext& prog) {
   return false;
 }
 
+/// Kfuncs of packet schedulers, for struct_ops programs. Linux: bpf_qdisc_kfunc_filter.
+bool qdisc_passes(std::string_view kfunc, const ProgContext& prog) {
+  static constexpr std::string_view kCommon[] = {"bpf_dynptr_from_skb", "bpf_kfree_skb",
+                                                 "bpf_skb_get_hash"};
+  const bool common = std::find(std::begin(kCommon), std::end(kCommon), kfunc) != std::end(kCommon);
+  if (!common && !kfunc.starts_with("bpf_qdisc_")) return true;
+  if (prog.struct_ops_type != "Qdisc_ops") return false;
+  const bool enqueue = prog.attach_name == "enqueue", dequeue = prog.attach_name == "dequeue";
+  if (kfunc == "bpf_qdisc_skb_drop") return enqueue;
+  if (kfunc == "bpf_qdisc_watchdog_schedule") return enqueue || dequeue;
+  if (kfunc == "bpf_qdisc_bstats_update") return dequeue;
+  return common;
+}
+
 }  // namespace
 
 const KfuncProto* kfunc_proto(std::string_view name) {
@@ -441,6 +456,7 @@ KfuncHook kfunc_hook(u32 prog_type) {
 bool kfunc_allowed(const KfuncProto& kfunc, const ProgContext& prog) {
   if (kfunc.in(KfuncHook::kCommon)) return true;
   const KfuncHook hook = kfunc_hook(prog.type);
+  if (hook == KfuncHook::kStructOps && !qdisc_passes(kfunc.name, prog)) return false;
   return hook != KfuncHook::kNone && kfunc.in(hook) && passes(kfunc.filter, prog);
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Accesses to memory, by what the pointer points to.
 #include <algorithm>
-#include <cstring>
 
 #include "bpf/uapi.h"
 #include "bpf/verifier/internal.h"
@@ -81,118 +80,6 @@ int check_buffer(Verifier& v, const RegState& reg, ArgNo arg, s32 off, std::stri
   if (start < 0) {
     return v.refuse(EACCES, "{} invalid negative {} buffer offset: off={}, var_off={}\n",
                     arg.text(), what, off, static_cast<s64>(reg.const_value()));
-  }
-  return 0;
-}
-
-int leak(Verifier& v, s32 regno, std::string_view where) {
-  return v.refuse(EACCES, "R{} leaks addr into {}\n", regno, where);
-}
-
-/// A kptr in a map's value, as a whole. Linux: check_map_kptr_access.
-int check_map_kptr(Verifier& v, const RecordField& field, s32 value_regno, u32 insn_idx) {
-  const Insn& insn = v.insns[insn_idx];
-  const u8 c = isa::class_of(insn);
-  if (isa::mode_of(insn) != isa::kMem) {
-    return v.refuse(EACCES, "kptr in map can only be accessed using BPF_MEM instruction mode\n");
-  }
-  if (c != isa::kLdx && (field.type == kFieldKptrRef || field.type == kFieldKptrPercpu)) {
-    return v.refuse(EACCES, "store to referenced kptr disallowed\n");
-  }
-  if (c != isa::kLdx && field.type == kFieldUptr) {
-    return v.refuse(EACCES, "store to uptr disallowed\n");
-  }
-  if (c == isa::kLdx) {
-    RegState& dst = v.reg(static_cast<u32>(value_regno));
-    if (field.type == kFieldUptr) {
-      dst.set_known_zero();
-      dst.type = kPtrToMem | kMaybeNull;
-      dst.a = field.btf->size_of(field.btf_id).value_or(0);
-      dst.id = v.new_id();
-      return 0;
-    }
-    static constexpr std::string_view kRcuProtected[] = {"prog_test_ref_kfunc", "cgroup",
-                                                         "bpf_cpumask",         "task_struct",
-                                                         "bpf_crypto_ctx",      "bpf_ksock"};
-    const bool local = !v.is_kernel(field.btf);
-    const bool rcu_object =
-        local ||
-        std::ranges::find(kRcuProtected, field.btf->name(field.btf_id)) != std::end(kRcuProtected);
-    const bool rcu_safe =
-        field.type == kFieldKptrPercpu || (field.type == kFieldKptrRef && rcu_object);
-    u32 flags = kMaybeNull;
-    if (rcu_safe && v.in_rcu_cs()) {
-      flags |= kMemRcu;
-      if (field.type == kFieldKptrPercpu)
-        flags |= kMemPercpu;
-      else if (local)
-        flags |= kMemAlloc;
-      const Record* record = local ? v.records.of_struct(*field.btf, field.btf_id) : nullptr;
-      if (record && record->has(kFieldGraphNode)) flags |= kNonOwnRef;
-    } else {
-      flags |= kUntrusted;
-    }
-    mark_btf_load(v, dst, kPtrToBtfId, field.btf, field.btf_id, flags);
-    return 0;
-  }
-  if (c == isa::kStx) {
-    const RegState& value = v.reg(static_cast<u32>(value_regno));
-    if (value.is_null()) return mark_chain_precision(v, static_cast<u32>(value_regno));
-    return map_kptr_match_type(v, field, value, static_cast<u32>(value_regno)) ? -EACCES : 0;
-  }
-  if (c == isa::kSt) {
-    if (!insn.imm) return 0;
-    return v.refuse(EACCES, "BPF_ST imm must be 0 when storing to kptr at off={}\n", field.offset);
-  }
-  return v.refuse(EACCES, "kptr in map can only be accessed using BPF_LDX/BPF_STX/BPF_ST\n");
-}
-
-int read_map_value(Verifier& v, const RegState& reg, s32 off, u32 size, s32 value_regno,
-                   bool ldsx) {
-  RegState& dst = v.reg(static_cast<u32>(value_regno));
-  const Map& map = *reg.map();
-  const u32 type = map.spec().type;
-  if (type == kMtInsnArray) {
-    if (size != 8) return v.refuse(EACCES, "Invalid read of {} bytes from insn_array\n", size);
-    RegState target = reg;
-    target.value = add_delta(target.value, off, false);
-    target.type = kPtrToInsn;
-    dst = target;
-    return 0;
-  }
-  if (type != kMtPercpuArray && reg.is_const() && map_is_rdonly(map) && map_direct_address(map)) {
-    u64 value = 0;
-    if (int err =
-            map_direct_read(v, map, off + static_cast<s64>(reg.const_value()), size, value, ldsx)) {
-      return err;
-    }
-    dst.set_scalar(value);
-    return 0;
-  }
-  v.mark_unknown(dst);
-  return 0;
-}
-
-int access_map_value(Verifier& v, u32 insn_idx, RegState& reg, ArgNo arg, s32 off, u32 size,
-                     Access type, s32 value_regno, bool ldsx) {
-  const auto bytes = static_cast<s32>(size);
-  if (type == kWrite && value_regno >= 0 && v.is_pointer_value(v.reg(value_regno))) {
-    return leak(v, value_regno, "map");
-  }
-  if (int err = check_map_access_type(v, reg, off, bytes, type)) return err;
-  if (int err = check_map_access(v, reg, arg, off, bytes, false, AccessSource::kDirect)) {
-    return err;
-  }
-  if (reg.is_const()) {
-    const Record* record = v.records.of_map(*reg.map());
-    const RecordField* kptr =
-        record ? record->find(static_cast<u32>(off + static_cast<s64>(reg.const_value())),
-                              kFieldKptr | kFieldUptr)
-               : nullptr;
-    if (kptr) return check_map_kptr(v, *kptr, value_regno, insn_idx);
-  }
-  if (type == kRead && value_regno >= 0) {
-    return read_map_value(v, reg, off, size, value_regno, ldsx);
   }
   return 0;
 }
@@ -300,82 +187,11 @@ int access_by_type(Verifier& v, u32 insn_idx, RegState& reg, ArgNo arg, s32 off,
   }
 }
 
-bool mismatch_ok(RegType type) {
-  switch (base_type(type)) {
-    case kPtrToCtx:
-    case kPtrToSocket:
-    case kPtrToSockCommon:
-    case kPtrToTcpSock:
-    case kPtrToXdpSock:
-    case kPtrToBtfId:
-    case kPtrToArena:
-      return false;
-    case kPtrToMem:
-      return !may_fault_on_deref(type);
-    default:
-      return true;
-  }
-}
-
-bool is_mem_or_btf(RegType type) {
-  return base_type(type) == kPtrToMem || base_type(type) == kPtrToBtfId;
-}
-
-/// Both ways of reaching memory need the care of the more careful one.
-RegType merge_ptr_types(RegType a, RegType b) {
-  const bool to_mem = base_type(a) == kPtrToMem || base_type(b) == kPtrToMem;
-  RegType merged = to_mem ? kPtrToMem : kPtrToBtfId;
-  if (may_fault_on_deref(a) || may_fault_on_deref(b)) {
-    merged |= to_mem ? kMemRdonly | kUntrusted : u32{kUntrusted};
-  } else {
-    merged |= (a | b) & kMemRdonly;
-  }
-  return merged;
-}
-
-bool atomic_ptr_ok(Verifier& v, u32 regno, const Insn& insn) {
-  const RegType type = v.reg(regno).type;
-  if (type == kPtrToCtx || is_packet_pointer(type) || type == kPtrToFlowKeys ||
-      is_sock_pointer(type)) {
-    return false;
-  }
-  return !(insn.imm == isa::kLoadAcquire && type != kPtrToArena && may_fault_on_deref(type));
-}
-
-int check_atomic_rmw(Verifier& v, const Insn& insn) {
-  const u32 size = isa::bytes_of(insn);
-  if (size < 4) return v.refuse(EINVAL, "invalid atomic operand size\n");
-  if (int err = check_reg_arg(v, insn.src, ArgUse::kSrc)) return err;
-  if (int err = check_reg_arg(v, insn.dst, ArgUse::kSrc)) return err;
-  if (insn.imm == isa::kCmpxchg) {
-    if (int err = check_reg_arg(v, 0, ArgUse::kSrc)) return err;
-    if (v.is_pointer_value(v.reg(0))) return leak(v, 0, "mem");
-  }
-  if (v.is_pointer_value(v.reg(insn.src))) return leak(v, insn.src, "mem");
-  if (!atomic_ptr_ok(v, insn.dst, insn)) {
-    return v.refuse(EACCES, "BPF_ATOMIC stores into R{} {} is not allowed\n", +insn.dst,
-                    reg_type_text(v.reg(insn.dst).type));
-  }
-  const s32 load_reg = atomic_load_reg(insn);
-  if (load_reg >= 0) {
-    if (int err = check_reg_arg(v, static_cast<u32>(load_reg), ArgUse::kDst)) return err;
-  }
-  RegState& dst = v.reg(insn.dst);
-  const ArgNo arg = ArgNo::reg(insn.dst);
-  if (int err = check_mem_access(v, v.insn_idx, dst, arg, insn.off, size, kRead, -1, true, false)) {
-    return err;
-  }
-  if (load_reg >= 0) {
-    if (int err = check_mem_access(v, v.insn_idx, dst, arg, insn.off, size, kRead, load_reg, true,
-                                   false)) {
-      return err;
-    }
-  }
-  if (int err = save_ptr_type(v, dst.type, false)) return err;
-  return check_mem_access(v, v.insn_idx, dst, arg, insn.off, size, kWrite, -1, true, false);
-}
-
 }  // namespace
+
+int leak(Verifier& v, s32 regno, std::string_view where) {
+  return v.refuse(EACCES, "R{} leaks addr into {}\n", regno, where);
+}
 
 int check_mem_region(Verifier& v, const RegState& reg, ArgNo arg, s32 off, s32 size, u32 mem_size,
                      bool zero_size_allowed) {
@@ -406,52 +222,6 @@ int check_mem_region(Verifier& v, const RegState& reg, ArgNo arg, s32 off, s32 s
   return 0;
 }
 
-int check_map_access_type(Verifier& v, const RegState& reg, s32 off, s32 size, Access type) {
-  const MapSpec& spec = reg.map()->spec();
-  if (type == kWrite && (spec.flags & uapi::kRdonlyProg)) {
-    return v.refuse(EACCES, "write into map forbidden, value_size={} off={} size={}\n",
-                    spec.value_size, reg.value.smin() + off, size);
-  }
-  if (type == kRead && (spec.flags & uapi::kWronlyProg)) {
-    return v.refuse(EACCES, "read from map forbidden, value_size={} off={} size={}\n",
-                    spec.value_size, reg.value.smin() + off, size);
-  }
-  return 0;
-}
-
-int check_map_access(Verifier& v, const RegState& reg, ArgNo arg, s32 off, s32 size,
-                     bool zero_size_allowed, AccessSource src) {
-  const Map& map = *reg.map();
-  if (int err = check_mem_region(v, reg, arg, off, size, map_mem_size(map), zero_size_allowed)) {
-    return err;
-  }
-  const Record* record = v.records.of_map(map);
-  if (!record) return 0;
-  for (const RecordField& field : record->fields) {
-    const s64 start = field.offset;
-    if (reg.value.smin() + off >= start + field.size ||
-        start >= static_cast<s64>(reg.value.umax()) + off + size) {
-      continue;
-    }
-    const std::string_view name = field_type_name(field.type);
-    if (!(field.type & (kFieldKptr | kFieldUptr))) {
-      return v.refuse(EACCES, "{} cannot be accessed directly by load/store\n", name);
-    }
-    if (src != AccessSource::kDirect) {
-      return v.refuse(EACCES, "{} cannot be accessed indirectly by helper\n", name);
-    }
-    if (!reg.is_const()) {
-      return v.refuse(EACCES, "{} access cannot have variable offset\n", name);
-    }
-    const s64 at = off + static_cast<s64>(reg.const_value());
-    if (start != at) {
-      return v.refuse(EACCES, "{} access misaligned expected={} off={}\n", name, field.offset, at);
-    }
-    if (size != 8) return v.refuse(EACCES, "{} access size must be BPF_DW\n", name);
-  }
-  return 0;
-}
-
 int check_ptr_off_reg(Verifier& v, const RegState& reg, ArgNo arg, bool fixed_off_ok) {
   const auto type = [&] { return reg_type_text(reg.type); };
   if (!reg.is_const()) {
@@ -466,66 +236,6 @@ int check_ptr_off_reg(Verifier& v, const RegState& reg, ArgNo arg, bool fixed_of
   if (!fixed_off_ok && off != 0) {
     return v.refuse(EACCES, "dereference of modified {} ptr {} off={} disallowed\n", type(),
                     arg.text(), off);
-  }
-  return 0;
-}
-
-int map_kptr_match_type(Verifier& v, const RecordField& field, const RegState& reg, u32 regno) {
-  const std::string_view target = field.btf->name(field.btf_id);
-  std::string_view name;
-  auto matches = [&]() -> int {  // 1 yes, 0 no, < 0 error
-    if (reg.base() != kPtrToBtfId) return 0;
-    u32 allowed;
-    if (v.is_kernel(reg.btf())) {
-      allowed = kMaybeNull | kTrusted | kMemRcu;
-      if (field.type == kFieldKptrUnref) allowed |= kUntrusted;
-    } else {
-      allowed = kMaybeNull | kMemAlloc;
-      if (field.type == kFieldKptrPercpu) allowed |= kMemPercpu;
-    }
-    if (type_flags(reg.type) & ~allowed) return 0;
-    if ((field.type == kFieldKptrPercpu) != ((reg.type & kMemPercpu) != 0)) return 0;
-    name = reg.btf()->name(reg.btf_id());
-    if (check_ptr_off_reg(v, reg, ArgNo::reg(regno), true)) return -EACCES;
-    return struct_ids_match(v, *reg.btf(), reg.btf_id(), static_cast<s32>(reg.const_value()),
-                            *field.btf, field.btf_id, field.type != kFieldKptrUnref,
-                            !is_alloc(reg.type));
-  };
-  const int match = matches();
-  if (match) return match < 0 ? match : 0;
-  v.log("invalid kptr access, R{} type={}{} ", regno, reg_type_text(reg.type), name);
-  v.log("expected={}{}", reg_type_text(kPtrToBtfId), target);
-  if (field.type == kFieldKptrUnref) {
-    v.log(" or {}{}\n", reg_type_text(kPtrToBtfId | kUntrusted), target);
-  } else {
-    v.log("\n");
-  }
-  return -EINVAL;
-}
-
-u32 map_mem_size(const Map& map) {
-  const MapSpec& spec = map.spec();
-  return spec.type == kMtInsnArray ? spec.max_entries * 8 : spec.value_size;
-}
-
-bool map_is_rdonly(const Map& map) {
-  return (map.spec().flags & uapi::kRdonlyProg) && map.frozen;
-}
-
-u64 map_direct_address(const Map& map) {
-  return map.direct_address();
-}
-
-int map_direct_read(Verifier&, const Map& map, s64 off, u32 size, u64& value, bool ldsx) {
-  const u32 type = map.spec().type;
-  const u64 address = map_direct_address(map);
-  if (type == kMtInsnArray || type == kMtPercpuArray || !address) return -EINVAL;
-  if (off < 0 || static_cast<u64>(off) + size > map.spec().value_size) return -EINVAL;
-  value = 0;
-  std::memcpy(&value, reinterpret_cast<const std::byte*>(address) + off, size);
-  if (ldsx && size < 8) {
-    const u32 shift = 64 - size * 8;
-    value = static_cast<u64>(static_cast<s64>(value << shift) >> shift);
   }
   return 0;
 }
@@ -616,104 +326,6 @@ int check_mem_access(Verifier& v, u32 insn_idx, RegState& reg, ArgNo arg, s32 of
     }
   }
   return 0;
-}
-
-int save_ptr_type(Verifier& v, RegType type, bool allow_trust_mismatch) {
-  RegType& prev = v.cur_aux().ptr_type;
-  if (prev == kNotInit) {
-    prev = type;
-    return 0;
-  }
-  if (type == prev) return 0;
-  if (mismatch_ok(type) && mismatch_ok(prev)) {
-    // What is proven of the place must hold for each of them.
-    if (base_type(type) != base_type(prev)) prev = kPtrToMem;
-    return 0;
-  }
-  if (allow_trust_mismatch && is_mem_or_btf(type) && is_mem_or_btf(prev)) {
-    prev = merge_ptr_types(type, prev);
-    return 0;
-  }
-  return v.refuse(EINVAL, "same insn cannot be used with different pointers\n");
-}
-
-int check_load(Verifier& v, const Insn& insn, bool strict_once, bool ldsx, bool allow_mismatch,
-               std::string_view context) {
-  if (is_stack_arg_load(insn)) {
-    if (int err = check_reg_arg(v, insn.dst, ArgUse::kDstNoMark)) return err;
-    return check_stack_arg_read(v, v.cur(), insn.off, insn.dst);
-  }
-  if (int err = check_reg_arg(v, insn.src, ArgUse::kSrc)) return err;
-  if (int err = check_reg_arg(v, insn.dst, ArgUse::kDstNoMark)) return err;
-  RegState src = v.reg(insn.src);  // dst may be the same register
-  const RegType type = src.type;
-  if (int err = check_mem_access(v, v.insn_idx, insn.src == insn.dst ? src : v.reg(insn.src),
-                                 ArgNo::reg(insn.src), insn.off, isa::bytes_of(insn), kRead,
-                                 insn.dst, strict_once, ldsx)) {
-    return err;
-  }
-  if (int err = save_ptr_type(v, type, allow_mismatch)) return err;
-  return check_invariants(v, v.reg(insn.dst), context);
-}
-
-int check_store_reg(Verifier& v, const Insn& insn, bool strict_once) {
-  if (int err = check_reg_arg(v, insn.src, ArgUse::kSrc)) return err;
-  if (is_stack_arg_store(insn)) {
-    return check_stack_arg_write(v, v.cur(), insn.off, &v.reg(insn.src));
-  }
-  if (int err = check_reg_arg(v, insn.dst, ArgUse::kSrc)) return err;
-  const RegType type = v.reg(insn.dst).type;
-  if (int err = check_mem_access(v, v.insn_idx, v.reg(insn.dst), ArgNo::reg(insn.dst), insn.off,
-                                 isa::bytes_of(insn), kWrite, insn.src, strict_once, false)) {
-    return err;
-  }
-  return save_ptr_type(v, type, false);
-}
-
-int check_store_imm(Verifier& v, const Insn& insn) {
-  if (is_stack_arg_store_imm(insn)) {
-    return check_stack_arg_write(v, v.cur(), insn.off, nullptr);
-  }
-  if (int err = check_reg_arg(v, insn.dst, ArgUse::kSrc)) return err;
-  const RegType type = v.reg(insn.dst).type;
-  if (int err = check_mem_access(v, v.insn_idx, v.reg(insn.dst), ArgNo::reg(insn.dst), insn.off,
-                                 isa::bytes_of(insn), kWrite, -1, false, false)) {
-    return err;
-  }
-  return save_ptr_type(v, type, false);
-}
-
-int check_atomic(Verifier& v, const Insn& insn) {
-  switch (insn.imm) {
-    case isa::kAdd:
-    case isa::kAdd | isa::kFetch:
-    case isa::kAnd:
-    case isa::kAnd | isa::kFetch:
-    case isa::kOr:
-    case isa::kOr | isa::kFetch:
-    case isa::kXor:
-    case isa::kXor | isa::kFetch:
-    case isa::kXchg:
-    case isa::kCmpxchg:
-      return check_atomic_rmw(v, insn);
-    case isa::kLoadAcquire:
-      if (int err = check_reg_arg(v, insn.src, ArgUse::kSrc)) return err;
-      if (!atomic_ptr_ok(v, insn.src, insn)) {
-        return v.refuse(EACCES, "BPF_ATOMIC loads from R{} {} is not allowed\n", +insn.src,
-                        reg_type_text(v.reg(insn.src).type));
-      }
-      return check_load(v, insn, true, false, false, "atomic_load");
-    case isa::kStoreRelease:
-      if (int err = check_store_reg(v, insn, true)) return err;
-      if (!atomic_ptr_ok(v, insn.dst, insn)) {
-        return v.refuse(EACCES, "BPF_ATOMIC stores into R{} {} is not allowed\n", +insn.dst,
-                        reg_type_text(v.reg(insn.dst).type));
-      }
-      return 0;
-    default:
-      return v.refuse(EINVAL, "BPF_ATOMIC uses invalid atomic opcode {:02x}\n",
-                      static_cast<u32>(insn.imm));
-  }
 }
 
 int check_helper_mem_access(Verifier& v, RegState& reg, ArgNo arg, s32 size, Access type,

@@ -137,6 +137,7 @@ int add_backedge(Verifier& v, const VerifierState& old, u32 insn_idx) {
 }
 
 bool incomplete_read_marks(Verifier& v, const VerifierState& st) {
+  if (!v.num_backedges) return false;
   const SccVisit* visit = find_visit(v, st);
   return visit && !visit->backedges.empty();
 }
@@ -168,9 +169,11 @@ void maybe_free(Verifier& v, Explored* state) {
 // -- what a state need not remember
 
 void clean_stack(Verifier& v, FuncState& func, u32 frameno) {
+  if (func.stack.empty()) return;
+  const HalfSlots live = v.liveness.live(v, frameno);
   for (u32 i = 0; i < func.stack.size(); ++i) {
-    const bool low_live = v.liveness.alive(v, frameno, i * 2);
-    const bool high_live = v.liveness.alive(v, frameno, i * 2 + 1);
+    const bool low_live = live.has(i * 2);
+    const bool high_live = live.has(i * 2 + 1);
     if (low_live && high_live) continue;
     StackSlot& slot = func.stack[i];
     const u8 kind = slot.type[7];

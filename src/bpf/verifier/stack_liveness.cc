@@ -392,28 +392,27 @@ void StackLiveness::query(const Verifier& v, const VerifierState& state) {
   }
 }
 
-bool StackLiveness::alive(const Verifier& v, u32 frameno, u32 half_slot) const {
-  auto live = [&](FuncInstance* f, u32 insn, u32 frame) {
+HalfSlots StackLiveness::live(const Verifier& v, u32 frameno) const {
+  HalfSlots slots;
+  auto add = [&](FuncInstance* f, u32 insn, u32 frame) {
     const FrameMasks* m = f->masks(frame, insn);
-    return m && m->live_before.has(half_slot);
+    if (m) slots = slots | m->live_before;
   };
   FuncInstance* current = query_instances_[query_curframe_];
-  if (!current) return true;
+  if (!current) return HalfSlots::all();
   const s32 shift = static_cast<s32>(current->depth) - static_cast<s32>(query_curframe_);
   const s64 at = s64{frameno} + shift;
-  if (at >= 0 && at <= current->depth && live(current, query_insn_, static_cast<u32>(at))) {
-    return true;
-  }
+  if (at >= 0 && at <= current->depth) add(current, query_insn_, static_cast<u32>(at));
   for (u32 i = frameno; i < query_curframe_; ++i) {
     FuncInstance* f = query_instances_[i];
-    if (!f) return true;
+    if (!f) return HalfSlots::all();
     const s64 rel = s64{frameno} + static_cast<s32>(f->depth) - static_cast<s32>(i);
-    if (rel < 0 || rel > f->depth) return true;
+    if (rel < 0 || rel > f->depth) return HalfSlots::all();
     const u32 callsite = query_callsites_[i];
     const u32 insn = v.aux[callsite].calls_callback ? callsite : callsite + 1;
-    if (live(f, insn, static_cast<u32>(rel))) return true;
+    add(f, insn, static_cast<u32>(rel));
   }
-  return false;
+  return slots;
 }
 
 }  // namespace uscx::bpf::verifier

@@ -61,9 +61,10 @@ struct StackLiveness {
   std::map<std::pair<u32, u32>, std::unique_ptr<FuncInstance>> instances = {};  // callsite, depth
   u32 subprog_calls = 0;
 
-  /// Prepares alive() for one state. Linux: bpf_live_stack_query_init.
+  /// Prepares live() for one state. Linux: bpf_live_stack_query_init.
   void query(const Verifier& v, const VerifierState& state);
-  bool alive(const Verifier& v, u32 frameno, u32 half_slot) const;
+  /// The half slots of a frame that may still be read.
+  HalfSlots live(const Verifier& v, u32 frameno) const;
   FuncInstance* find(u32 callsite, u32 depth) const {
     auto it = instances.find({callsite, depth});
     return it == instances.end() ? nullptr : it->second.get();

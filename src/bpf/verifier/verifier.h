@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "bpf/checker.h"
 #include "bpf/program.h"
 #include "bpf/verifier/environment.h"
 #include "bpf/verifier/proof.h"
@@ -35,6 +34,19 @@ struct VerifyInput {
   u32 prog_flags = 0;  // BPF_F_STRICT_ALIGNMENT, TEST_STATE_FREQ, ...: uapi::ProgFlags
   Capabilities caps = {};
   Claims* claims = nullptr;  // where set, filled
+};
+
+/// What goes into Program: instructions with maps, ksyms, kfuncs and callbacks resolved. In it:
+/// ld_imm64 has src 0 and its final value (maps and ksyms: addresses; PSEUDO_FUNC:
+/// encode_callback); a helper call has src 0 and imm = id; a bpf-to-bpf call src 1 and imm
+/// relative; a kfunc call src 2 and imm = index into `kfuncs`. Dead code is kept in place, as
+/// isa::kTrap.
+struct CheckedProgram {
+  std::vector<Insn> insns;
+  std::vector<u32> subprogram_starts;      // ascending; [0] = 0
+  std::vector<std::shared_ptr<Map>> maps;  // in order of first use
+  std::vector<const Kfunc*> kfuncs;
+  u32 stack_depth = 0;  // of the deepest chain
 };
 
 /// Linux: what print_verification_stats prints.

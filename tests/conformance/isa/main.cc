@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Runs the cases of the public BPF ISA conformance suite (*.data) in a directory through the
-// load-time checker and each engine.
+// verifier's checks of form and each engine.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "bpf/bpf.h"
+#include "bpf/verifier/resolve_only.h"
 #include "support/bpf_assembler.h"
 #include "support/bpf_engine.h"
 
@@ -99,20 +100,17 @@ class Runner {
     const std::vector<u8> memory = memory_of(test);
     const bool wants_error = test.sections.contains("error");
 
-    // The suite passes the memory and its size.
-    const FunctionInfo main{.name = "main", .nr_args = 2};
     Program program;
-    auto checked = check_program(
-        {.insns = *insns, .program = program, .env = env_, .functions = std::span(&main, 1)});
-    if (checked) {
-      program.insns = std::move(checked->insns);
-      program.subprogram_starts = std::move(checked->subprogram_starts);
-    } else if (refused_by_linux_alone(*insns, checked.error().log)) {
+    auto checked = verifier::resolve_only({.insns = *insns, .program = program, .env = env_});
+    if (!checked.errnum) {
+      program.insns = std::move(checked.program.insns);
+      program.subprogram_starts = std::move(checked.program.subprogram_starts);
+    } else if (refused_by_linux_alone(*insns, checked.log)) {
       program.insns = std::move(*insns);
       program.subprogram_starts = {0};
     } else {
       if (wants_error) return {Verdict::kPassed};
-      return {Verdict::kFailed, "refused: " + checked.error().log};
+      return {Verdict::kFailed, "refused: " + checked.log};
     }
 
     void* block = memory.empty() ? nullptr : window_.allocate(memory.size(), kProgramMemory);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The public BPF ISA conformance suite, through the load-time checker and each engine.
+"""The public BPF ISA conformance suite, through the verifier's checks of form and each engine.
 
 Its cases (*.data) are read from the directory in $USCX_ISA_SUITE.
 """

@@ -90,11 +90,12 @@ int compare(Options options) {
       const int errnum = std::stoi(line);
       const std::string reason = line.substr(std::min(line.find(' ') + 1, line.size()));
       ++asked;
-      if ((errnum == 0) == (theirs.errnum == 0)) {
-        ++agreed;
-        same_reason += errnum == theirs.errnum &&
-                       (errnum == 0 || theirs.reason.empty() || reason == theirs.reason);
-      } else {
+      const bool agrees = (errnum == 0) == (theirs.errnum == 0);
+      const bool same = errnum == theirs.errnum &&
+                        (errnum == 0 || theirs.reason.empty() || reason == theirs.reason);
+      agreed += agrees;
+      same_reason += same;
+      if (!same) {
         auto& [count, first] = differences[fmt::format(
             "Linux {}, here {}", theirs.errnum ? "refuses: " + theirs.reason : "accepts",
             errnum ? "refused: " + reason : "accepted")];

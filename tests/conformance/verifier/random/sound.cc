@@ -18,7 +18,8 @@ namespace uscx::conformance {
 namespace {
 
 constexpr u32 kRuns = 3;  // of each program, with other memory
-constexpr u32 kContextBytes = 256;
+constexpr u32 kContextBytes = 8192;  // of a tracepoint: PERF_MAX_TRACE_SIZE
+constexpr u32 kFilledBytes = 512;
 
 void update(s32 fd, const void* key, const void* value) {
   bpf_attr attr{};
@@ -132,7 +133,7 @@ std::string SoundRunner::run(const GeneratedProgram& program, int fd,
       bpf.run(**object, args);
     } else {
       auto* context = static_cast<u64*>(bpf.window().allocate(kContextBytes, bpf::kProgramMemory));
-      for (u32 word = 0; word < kContextBytes / 8; ++word) context[word] = some_number(random);
+      for (u32 word = 0; word < kFilledBytes / 8; ++word) context[word] = some_number(random);
       impl.in_run(
           [&] { return impl.engine->run_with_context(**object, reinterpret_cast<u64>(context)); });
       bpf.window().free(context);
