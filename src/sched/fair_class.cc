@@ -211,6 +211,7 @@ class FairClass final : public SchedClass {
   }
 
   CpuId idle_in_llc(const Task& p, CpuId around) const;
+  CpuId idlest_llc(CpuId around) const;
 
   Kernel& k_;
   std::vector<unsigned long> waiting_;
@@ -233,9 +234,26 @@ CpuId FairClass::idle_in_llc(const Task& p, CpuId around) const {
   return any;
 }
 
+/// A CPU of the LLC that has the most idle ones, the one of `around` where none has more: where new
+/// tasks go. Linux: sched_balance_find_dst_group() of groups that have spare CPUs.
+CpuId FairClass::idlest_llc(CpuId around) const {
+  const auto& cpus = k_.machine().topology().cpus;
+  std::vector<u32> nr_idle(k_.machine().topology().nr_llcs);
+  for (u32 i = 0; i < k_.nr_cpus(); ++i) {
+    if (k_.idle_cpu(static_cast<CpuId>(i))) ++nr_idle[cpus[i].llc];
+  }
+  const u32 local = cpus[static_cast<u32>(around)].llc;
+  const auto most = std::max_element(nr_idle.begin(), nr_idle.end());
+  if (*most <= nr_idle[local]) return around;
+  return k_.llc_cpus(static_cast<u32>(most - nr_idle.begin())).front();
+}
+
 CpuId FairClass::select_task_rq(Task& p, CpuId prev_cpu, int flags) {
   const bool wakeup = (flags & WF_TTWU) != 0;
   if (wakeup && k_.is_cpu_allowed(p, prev_cpu) && k_.idle_cpu(prev_cpu)) return prev_cpu;
+  if (!wakeup) {
+    if (const CpuId cpu = idle_in_llc(p, idlest_llc(prev_cpu)); cpu != kNoCpu) return cpu;
+  }
   if (const CpuId cpu = idle_in_llc(p, prev_cpu); cpu != kNoCpu) return cpu;
   const CpuId here = k_.cpu();
   if (!k_.cpus_share_cache(here, prev_cpu)) {
