@@ -126,7 +126,10 @@ class FairClass final : public SchedClass {
   }
 
   void prio_changed(Rq& rq, Task& p, int old_prio) override {
-    if (!p.on_rq_queued() || p.prio == old_prio) return;
+    if (!p.on_rq_queued()) return;
+    // Any change queues a task anew that had to wait for its group's time: its CPU may be idle.
+    if (p.fair_queued && rank() > rq.next_klass->rank()) return k_.wakeup_preempt(rq, p, 0);
+    if (p.prio == old_prio) return;
     if (!k_.task_current(rq, p)) {
       k_.wakeup_preempt(rq, p, 0);
     } else if (p.prio > old_prio) {
