@@ -67,7 +67,6 @@ class Checker final : public Worker {
       const Outcome interpreted = load(item);
       engine.use(bpf::default_engine());
       o.retval = interpreted.retval;
-      if (interpreted.streams == Agreement::kDiffers) o.streams = interpreted.streams;
       if (o.note.empty() && !interpreted.note.empty()) o.note = "interpreter: " + interpreted.note;
     }
     if (options_.show_log) {
@@ -76,8 +75,7 @@ class Checker final : public Worker {
       std::fflush(stdout);
     }
     if (!item.spec().annotated) o.note = fmt::format("load={} {}", o.errnum, o.last_line);
-    return fmt::format("{} {} {} {}\t{}", word(o.verdict), word(o.messages), word(o.retval),
-                       word(o.streams), o.note);
+    return fmt::format("{} {} {}\t{}", word(o.verdict), word(o.messages), word(o.retval), o.note);
   }
 
  private:

@@ -24,7 +24,6 @@ struct Outcome {
   Agreement verdict = Agreement::kNotAsked;
   Agreement messages = Agreement::kNotAsked;
   Agreement retval = Agreement::kNotAsked;
-  Agreement streams = Agreement::kNotAsked;  // what it wrote on BPF_STDOUT and BPF_STDERR
   std::string note;       // of the first difference
   std::string last_line;  // of the log, before its statistics; libbpf's where there is no log
 };
