@@ -2,6 +2,7 @@
 /* What tracing programs attach to: typed tracepoints, functions, and the markers loaders look for.
  */
 
+struct irqaction;
 struct linux_binprm;
 struct sched_dl_entity;
 
@@ -11,10 +12,13 @@ typedef void (*btf_trace_cgroup_attach_task)(void *, struct cgroup *, const char
                                              struct task_struct *, bool);
 typedef void (*btf_trace_cgroup_mkdir)(void *, struct cgroup *, const char *);
 typedef void (*btf_trace_cgroup_rmdir)(void *, struct cgroup *, const char *);
+typedef void (*btf_trace_cpu_idle)(void *, unsigned int, unsigned int);
 typedef void (*btf_trace_cpuhp_enter)(void *, unsigned int, int, int, int (*)(unsigned int));
 typedef void (*btf_trace_cpuhp_exit)(void *, unsigned int, int, int, int);
 typedef void (*btf_trace_ipi_send_cpu)(void *, const unsigned int, unsigned long, void *);
 typedef void (*btf_trace_ipi_send_cpumask)(void *, const struct cpumask *, unsigned long, void *);
+typedef void (*btf_trace_irq_handler_entry)(void *, int, struct irqaction *);
+typedef void (*btf_trace_irq_handler_exit)(void *, int, struct irqaction *, int);
 typedef void (*btf_trace_sched_kthread_stop)(void *, struct task_struct *);
 typedef void (*btf_trace_sched_migrate_task)(void *, struct task_struct *, int);
 typedef void (*btf_trace_sched_pi_setprio)(void *, struct task_struct *, struct task_struct *);
