@@ -138,6 +138,7 @@ void Bpf::reap_closed_fds() {
       if (auto* program = std::get_if<std::shared_ptr<Program>>(&object)) {
         impl_->associations.erase((*program)->id);
       }
+      if (auto* map = std::get_if<std::shared_ptr<Map>>(&object)) (*map)->user_gone();
     }
   }
 }

@@ -28,7 +28,8 @@ MapRef ref_to(const std::shared_ptr<Map>& map) {
     const u64 bytes = arena->user_vm_end() - arena->user_vm_start();
     ref.value_size = static_cast<u32>(std::min<u64>(bytes, ~u32{0}));
   }
-  if (map->frozen && (map->spec().flags & uapi::kRdonlyProg) && ref.value_address) {
+  const bool is_data = map->spec().type != uapi::kMapInsnArray;
+  if (is_data && map->frozen && (map->spec().flags & uapi::kRdonlyProg) && ref.value_address) {
     ref.constant = {reinterpret_cast<const std::byte*>(ref.value_address),
                     std::size_t{map->value_stride()} * map->spec().max_entries};
   }
@@ -234,6 +235,11 @@ bool LoadEnvironment::helper_allowed(const Program& program, const Helper& helpe
 
 const KfuncRegistry& LoadEnvironment::kfuncs() {
   return bpf_.kfuncs();
+}
+
+bool LoadEnvironment::has_module(std::string_view name) {
+  return std::ranges::any_of(bpf_.impl().modules,
+                             [&](const auto& module) { return module->name == name; });
 }
 
 void LoadEnvironment::count_unserved(std::string name) {

@@ -171,7 +171,7 @@ Result<long> FrontDoor::dispatch(u32 cmd) {
     case kIterCreate:
       return unserved("ITER_CREATE", EINVAL);
     case kProgStreamReadByFd:
-      return unserved("PROG_STREAM_READ_BY_FD", ENOENT);
+      return prog_stream_read();
     default:
       return fail(EINVAL);
   }

@@ -77,6 +77,7 @@ class FrontDoor {
   Result<void> prog_check_and_resolve(Program& program, UserLog& log);
   Result<long> prog_bind_map();
   Result<long> prog_assoc_struct_ops();
+  Result<long> prog_stream_read();
 
   // front_door_test_run.cc and front_door_test_run_net.cc
   Result<long> prog_test_run();

@@ -11,6 +11,7 @@
 #include "bpf/check_environment.h"
 #include "bpf/front_door.h"
 #include "bpf/impl.h"
+#include "bpf/maps/prog_array.h"
 #include "bpf/verifier/prog_type.h"
 #include "bpf/verifier/resolve_only.h"
 #include "bpf/verifier/verifier.h"
@@ -97,6 +98,15 @@ bool gpl_compatible(std::string_view license) {
       "GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"};
   return std::find(std::begin(kCompatible), std::end(kCompatible), license) !=
          std::end(kCompatible);
+}
+
+/// Linux: bpf_check_tail_call.
+Result<void> check_tail_calls(const Program& program) {
+  for (const auto& map : program.maps) {
+    auto* programs = dynamic_cast<ProgArrayMap*>(map.get());
+    if (programs && !programs->fits(program)) return fail(EINVAL);
+  }
+  return {};
 }
 
 /// Program types that the kernel knows and whose programs can be checked here. What runs them is
@@ -269,8 +279,11 @@ Result<void> FrontDoor::prog_check_and_resolve(Program& program, UserLog& log) {
   program.subprogram_starts = std::move(checked.program.subprogram_starts);
   program.maps = std::move(checked.program.maps);
   program.kfuncs = std::move(checked.program.kfuncs);
+  program.claims = std::move(checked.program.claims);
+  program.exception_callback = checked.program.exception_callback;
   program.proof = std::move(checked.proof);
-  return env.bind_fd_array(program);
+  if (auto r = env.bind_fd_array(program); !r) return r;
+  return check_tail_calls(program);
 }
 
 Result<long> FrontDoor::prog_load() {
@@ -304,6 +317,21 @@ Result<long> FrontDoor::prog_bind_map() {
   auto& maps = (*program)->maps;
   if (std::find(maps.begin(), maps.end(), *map) == maps.end()) maps.push_back(*map);
   return 0;
+}
+
+Result<long> FrontDoor::prog_stream_read() {
+  const uapi::StreamReadAttr& a = attr_.stream_read;
+  if (!only_first(offsetof(uapi::StreamReadAttr, prog_fd) + sizeof(u32))) return fail(EINVAL);
+  auto program = bpf_.impl().fds.get<Program>(static_cast<int>(a.prog_fd));
+  if (!program) return std::unexpected(program.error());
+  Stream* stream = (*program)->streams.find(a.stream_id);
+  if (!stream) return fail(ENOENT);
+  const std::string text = stream->peek(a.stream_buf_len);
+  if (auto r = memory_.write(a.stream_buf, text.data(), text.size()); !text.empty() && !r) {
+    return fail(EFAULT);
+  }
+  stream->consume(text.size());
+  return static_cast<long>(text.size());
 }
 
 Result<long> FrontDoor::prog_assoc_struct_ops() {

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Resilient spin locks, interrupt flags, streams and iteration over bits. Linux:
 // kernel/bpf/rqspinlock.c, stream.c, helpers.c.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "bpf/bpf.h"
 #include "bpf/format.h"
 #include "bpf/generic_kfuncs.h"
+#include "bpf/streams.h"
 
 namespace uscx::bpf {
 
@@ -32,6 +36,21 @@ class ResSpinLocks {
     held_.push_back({address, holder});
     return 0;
   }
+  /// Why `address` could not be taken. Linux: bpf_prog_report_rqspinlock_violation.
+  std::string violation(u64 address, int err, bool irqsave, const HeldLocks* holder) const {
+    std::vector<u64> held;
+    for (const Held& h : held_) {
+      if (h.holder == holder) held.push_back(h.address);
+    }
+    std::string text = fmt::format(
+        "ERROR: {} for bpf_res_spin_lock{}\nAttempted lock   = {:#018x}\nTotal held locks = {}\n",
+        err == ETIMEDOUT ? "Timeout detected" : "AA or ABBA deadlock detected",
+        irqsave ? "_irqsave" : "", address, held.size());
+    for (std::size_t i = 0; i < held.size(); ++i) {
+      text += fmt::format("Held lock[{:2}] = {:#018x}\n", i, held[i]);
+    }
+    return text;
+  }
   bool unlock(u64 address, const HeldLocks* holder) {
     return std::erase_if(held_, [&](const Held& held) {
              return held.address == address && held.holder == holder;
@@ -48,9 +67,15 @@ class ResSpinLocks {
 
 constexpr u64 kLockSize = 8;
 
-u64 res_lock(KfuncCall& call, ResSpinLocks& locks) {
+u64 res_lock(KfuncCall& call, ResSpinLocks& locks, bool irqsave) {
   if (!call.memory(0, kLockSize, true)) return 0;
-  return error_value(locks.lock(call.args[0], &call.bpf.host().held_locks()));
+  Host& host = call.bpf.host();
+  const HeldLocks* holder = &host.held_locks();
+  const int err = locks.lock(call.args[0], holder);
+  if (err) {
+    report_on_stderr(host, call.program, locks.violation(call.args[0], err, irqsave, holder));
+  }
+  return error_value(err);
 }
 
 u64 res_unlock(KfuncCall& call, ResSpinLocks& locks) {
@@ -72,15 +97,14 @@ u64 irq_restore(KfuncCall& call) {
   return 0;
 }
 
-/// A stream's text is a message like any other.
+/// What a stream is given is a message like any other, too.
 u64 stream_vprintk(KfuncCall& call) {
-  constexpr u64 kStdout = 1, kStderr = 2;  // BPF_STDOUT, BPF_STDERR
   constexpr u32 kMaxFormat = 1u << 16;
-  const auto stream = static_cast<u32>(call.args[0]);
+  Stream* stream = call.program.streams.find(static_cast<u32>(call.args[0]));
   const auto bytes = static_cast<u32>(call.args[3]);
   const std::string_view fmt = call.string(1, kMaxFormat);
   if (call.faulted()) return 0;
-  if (stream != kStdout && stream != kStderr) return error_value(ENOENT);
+  if (!stream) return error_value(ENOENT);
   if (bytes % 8 || bytes > kMaxFormatArgs * 8 || (bytes && !call.args[2])) {
     return error_value(EINVAL);
   }
@@ -92,8 +116,17 @@ u64 stream_vprintk(KfuncCall& call) {
   }
   auto text = call.bpf.format(fmt, values);
   if (!text) return error_value(text.error().value);
+  if (text->size() > kMaxFormatted) return error_value(ENOMEM);
+  if (int err = stream->push(*text)) return error_value(err);
   if (!text->empty() && text->back() == '\n') text->pop_back();
   call.bpf.host().trace_printk(*text);
+  return 0;
+}
+
+u64 stream_print_stack(KfuncCall& call) {
+  Stream* stream = call.program.streams.find(static_cast<u32>(call.args[0]));
+  if (!stream) return error_value(ENOENT);
+  (void)stream->push(stack_text(call.bpf.host()));
   return 0;
 }
 
@@ -155,8 +188,9 @@ void add_lock_kfuncs(Bpf& bpf) {
     bpf.kfuncs().add({name, flags, std::move(fn), "common_btf_ids"});
   };
   const auto locks = std::make_shared<ResSpinLocks>();
-  for (const char* name : {"bpf_res_spin_lock", "bpf_res_spin_lock_irqsave"}) {
-    add(name, kKfRetNull, [locks](KfuncCall& call) { return res_lock(call, *locks); });
+  for (const bool irqsave : {false, true}) {
+    add(irqsave ? "bpf_res_spin_lock_irqsave" : "bpf_res_spin_lock", kKfRetNull,
+        [locks, irqsave](KfuncCall& call) { return res_lock(call, *locks, irqsave); });
   }
   for (const char* name : {"bpf_res_spin_unlock", "bpf_res_spin_unlock_irqrestore"}) {
     add(name, 0, [locks](KfuncCall& call) { return res_unlock(call, *locks); });
@@ -165,6 +199,7 @@ void add_lock_kfuncs(Bpf& bpf) {
   add("bpf_local_irq_restore", 0, irq_restore);
   add("bpf_stream_vprintk", kKfImplicitArgs, stream_vprintk);
   add("bpf_stream_vprintk_impl", 0, stream_vprintk);
+  add("bpf_stream_print_stack", kKfImplicitArgs, stream_print_stack);
   add("bpf_iter_bits_new", kKfIterNew, bits_new);
   add("bpf_iter_bits_next", kKfIterNext | kKfRetNull, bits_next);
   add("bpf_iter_bits_destroy", kKfIterDestroy, bits_destroy);

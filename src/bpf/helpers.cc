@@ -11,8 +11,24 @@
 
 namespace uscx::bpf {
 
+namespace {
+
+/// The engines know it by its number in the instruction: it may end the function that calls.
+u64 tail_call(HelperCall& call) {
+  call.fault("bpf_tail_call by register");
+  return 0;
+}
+
+}  // namespace
+
+void add_tail_call_helper(HelperTable& table) {
+  table.add(
+      {12, "bpf_tail_call", tail_call, {ArgKind::kCtx, ArgKind::kConstMapPtr, ArgKind::kAnything}});
+}
+
 void add_helpers(HelperTable& table) {
   add_unserved_helpers(table);
+  add_tail_call_helper(table);
   add_map_helpers(table);
   add_task_helpers(table);
   add_timer_helpers(table);
@@ -32,7 +48,6 @@ void add_unserved_helpers(HelperTable& table) {
     std::string_view name;
   };
   static constexpr std::array kKnown = {
-      Known{12, "bpf_tail_call"},
       Known{22, "bpf_perf_event_read"},
       Known{25, "bpf_perf_event_output"},
       Known{27, "bpf_get_stackid"},

@@ -63,7 +63,8 @@ class Host {
   /// long. The run has been abandoned with result 0. `text` names the instruction and the reason.
   virtual void program_fault(const Program& prog, std::string_view text) = 0;
 
-  /// Text for the program's BPF_STDERR stream, with its newline. Here it goes to the kernel log.
+  /// The program's BPF_STDERR stream was given `text`, with its newline: the kernel log has it,
+  /// too.
   virtual void program_stderr(const Program&, std::string_view text) {
     if (text.ends_with('\n')) text.remove_suffix(1);
     kernel_log(text);

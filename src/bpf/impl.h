@@ -152,6 +152,7 @@ struct Bpf::Impl {
 /// Fills the table of helpers that are served, and the names of those that are not.
 void add_helpers(HelperTable& table);
 void add_map_helpers(HelperTable& table);
+void add_tail_call_helper(HelperTable& table);
 void add_task_helpers(HelperTable& table);
 void add_timer_helpers(HelperTable& table);
 void add_text_helpers(HelperTable& table);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "bpf/streams.h"
 
 namespace uscx::bpf::verifier {
 struct Proof;
@@ -57,11 +58,12 @@ class Program {
   std::array<u8, 8> tag{};
 
   std::vector<Insn> insns;  // with map addresses, kfunc indexes and subprogram offsets resolved
-  std::vector<u32> subprogram_starts;      // ascending; [0] = 0
-  std::vector<std::shared_ptr<Map>> maps;  // used and bound
-  std::vector<const Kfunc*> kfuncs;        // by index in a call's imm
-  std::shared_ptr<BtfObject> btf;          // the object's; may be null
-  u32 btf_id = 0;                          // of the object's BTF
+  std::vector<u32> subprogram_starts;         // ascending; [0] = 0
+  std::vector<std::shared_ptr<Map>> maps;     // used and bound
+  std::vector<const Kfunc*> kfuncs;           // by index in a call's imm
+  std::vector<std::shared_ptr<void>> claims;  // InsnArrayMap::claim of those among them
+  std::shared_ptr<BtfObject> btf;             // the object's; may be null
+  u32 btf_id = 0;                             // of the object's BTF
   bool gpl_compatible = false;
 
   /// The struct_ops map the program belongs to; 0 before one takes it. The scheduler that kfuncs
@@ -82,6 +84,9 @@ class Program {
 
   /// The engine's form of `insns`, made at the first run.
   mutable std::shared_ptr<const DecodedProgram> decoded;
+
+  /// What the program, and the kernel of it, has said to its user.
+  mutable ProgramStreams streams;
 
   // Statistics.
   mutable u64 run_count = 0;

@@ -258,6 +258,11 @@ struct AssocStructOpsAttr {
   u32 map_fd, prog_fd, flags;
 };
 
+struct StreamReadAttr {
+  u64 stream_buf;
+  u32 stream_buf_len, stream_id, prog_fd;
+};
+
 struct IterCreateAttr {
   u32 link_fd, flags;
 };
@@ -279,6 +284,7 @@ union Attr {
   BindMapAttr bind_map;
   TokenCreateAttr token;
   AssocStructOpsAttr assoc;
+  StreamReadAttr stream_read;
   IterCreateAttr iter;
 };
 static_assert(sizeof(Attr) == kAttrSize);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <set>
 #include <vector>
 
 #include "base/assert.h"
@@ -16,12 +17,16 @@
 #include "bpf/bpf.h"
 #include "bpf/disasm.h"
 #include "bpf/exec/exec.h"
+#include "bpf/exec/jump_target.h"
 #include "bpf/exec/observer.h"
 #include "bpf/exec/run.h"
 #include "bpf/impl.h"
 #include "bpf/isa.h"
 #include "bpf/maps/arena.h"
+#include "bpf/maps/insn_array.h"
 #include "bpf/maps/map.h"
+#include "bpf/maps/prog_array.h"
+#include "bpf/net/packet.h"
 #include "bpf/verifier/proof.h"
 #include "support/bpf_engine.h"
 
@@ -38,7 +43,9 @@ constexpr u64 kPage = ArenaMap::kPage;
 constexpr u32 kStackBytes = kStackSize * kMaxFrames;
 constexpr u32 kMapEntries = 4;
 constexpr u32 kValueBytes = 24;
-constexpr s32 kLookup = 1, kMix = 2, kCallBack = 300;  // helpers
+constexpr s32 kLookup = 1, kMix = 2, kTailCall = 12, kCallBack = 300;  // helpers
+constexpr u32 kPacketBytes = 32;
+constexpr u32 kCallsItself = 1;  // of the programs to tail call
 constexpr s32 kSomeKfunc = 0, kThrow = 1;
 
 u64 call_back(HelperCall& call) {
@@ -56,11 +63,22 @@ bool even_words(u64 offset, u32 size) {
 }
 constexpr ObjectType kObject{"object", &even_words};
 
+/// What programs may know the addresses of.
+struct Places {
+  std::vector<u64> blocks;
+  std::vector<u64> maps;
+  u64 prog_array = 0;
+  u64 skb = 0;
+};
+
 /// Writes one valid program.
 class Generator {
  public:
-  Generator(Random& random, const std::vector<u64>& blocks, const std::vector<u64>& maps)
-      : random_(random), blocks_(blocks), maps_(maps) {}
+  Generator(Random& random, const Places& places)
+      : random_(random), places_(places), blocks_(places.blocks), maps_(places.maps) {}
+
+  /// Where its indirect jumps go.
+  std::vector<u32> jump_targets() const { return jump_targets_; }
 
   Program program() {
     const u32 subprograms = 1 + below(3);
@@ -137,6 +155,13 @@ class Generator {
       const u32 nr_later = static_cast<u32>(starts_.end() - later);
       if (anywhere) target = starts_[below(static_cast<u32>(starts_.size()))];
       if (!anywhere && nr_later) target = later[below(nr_later)];
+      if (insns_[at].code == kLdImm64) {
+        const u64 value = encode_jump_target(target);
+        insns_[at].imm = static_cast<s32>(value);
+        insns_[at + 1].imm = static_cast<s32>(value >> 32);
+        if (chance(97)) jump_targets_.push_back(target);
+        continue;
+      }
       const s32 distance = static_cast<s32>(target) - static_cast<s32>(at) - 1;
       if (insns_[at].code == kGotol) {
         insns_[at].imm = distance;
@@ -259,7 +284,37 @@ class Generator {
     }
   }
 
+  /// By the name of an instruction, mostly.
+  void jump_indirect() {
+    const u8 r = any_register();
+    jumps_.emplace_back(size(), chance(10));
+    wide(r, 0);
+    if (chance(3)) emit(kAlu64 | kAdd | kK, r, 0, 0, number());
+    emit(kGotox, r, 0, 0, 0);
+  }
+
+  /// LD_ABS or LD_IND, of a packet mostly.
+  void load_packet() {
+    static constexpr u8 kSizes[] = {kB, kH, kW};
+    static constexpr s32 kHeaders[] = {-0x100000, -0x200000};
+    if (chance(97)) wide(6, places_.skb);
+    s32 off = static_cast<s32>(below(kPacketBytes + 1)) - 2;
+    if (chance(10)) off += kHeaders[below(2)];
+    const u8 src = any_register();
+    const bool indirect = chance(50);
+    if (indirect && src != 6) emit(kAlu64 | kMov | kK, src, 0, 0, static_cast<s32>(below(8)));
+    emit(kLd | (indirect ? kInd : kAbs) | kSizes[below(3)], 0, indirect ? src : 0, 0, off);
+  }
+
+  void tail_call() {
+    set(1);
+    wide(2, chance(97) ? places_.prog_array : blocks_[0]);
+    emit(kAlu64 | kMov | kK, 3, 0, 0, static_cast<s32>(below(8)));
+    emit(kCallOpcode, 0, 0, 0, kTailCall);
+  }
+
   void jump() {
+    if (chance(12)) return jump_indirect();
     static constexpr u8 kOps[] = {kJeq,  kJgt, kJge, kJset, kJne, kJsgt,
                                   kJsge, kJlt, kJle, kJslt, kJsle};
     const bool always = chance(10);
@@ -309,7 +364,11 @@ class Generator {
       if (chance(20)) set(r);
     }
     if (kind == 0) {
-      if (chance(40)) {
+      if (chance(10)) {
+        load_packet();
+      } else if (chance(10)) {
+        tail_call();
+      } else if (chance(40)) {
         lookup();
       } else if (chance(15)) {
         call_by_register();
@@ -333,6 +392,8 @@ class Generator {
   }
 
   Random& random_;
+  const Places& places_;
+  std::vector<u32> jump_targets_;
   const std::vector<u64>& blocks_;
   const std::vector<u64>& maps_;
   std::vector<Insn> insns_;
@@ -374,9 +435,17 @@ class AccessRecorder final : public StepObserver {
   std::shared_ptr<verifier::Proof> proof_;
 };
 
+/// The stacks of programs that tail call each other.
+class StackRecorder final : public StepObserver {
+ public:
+  void step(const ExecRun& run, u32, const u64*) override { stacks.insert(run.stack); }
+  std::set<u64> stacks;
+};
+
 struct Outcome {
   u64 result = 0;
   u64 insns = 0;
+  u64 callee_insns = 0;  // of programs that were tail called
   u64 charged = 0;
   u64 zeros = 0;
   std::vector<std::string> faults = {};
@@ -394,6 +463,7 @@ class Comparison {
          .fn = &call_back,
          .args = {ArgKind::kCallback, ArgKind::kAnything, ArgKind::kAnything, ArgKind::kAnything}});
     add_map_helpers(env_.helper_table);
+    add_tail_call_helper(env_.helper_table);
     env_.helper_table.add({.id = kMix,
                            .name = "bpf_mix",
                            .fn = &mix,
@@ -415,10 +485,12 @@ class Comparison {
       for (u32 key = 0; key + 1 < kMapEntries; key++) {
         USCX_ASSERT(maps_.back()->update(reinterpret_cast<const std::byte*>(&key), zero.data(), 0));
       }
-      map_addresses_.push_back(maps_.back()->address());
+      places_.maps.push_back(maps_.back()->address());
     }
+    make_callees();
+    make_packet();
     for (const ObjectType* type : {&kProgramMemory, &kReadOnlyMemory, &kObject}) {
-      blocks_.push_back(reinterpret_cast<u64>(window_->allocate(kDataBytes, *type)));
+      places_.blocks.push_back(reinterpret_cast<u64>(window_->allocate(kDataBytes, *type)));
     }
     // An arena with holes.
     MapSpec spec;
@@ -437,13 +509,21 @@ class Comparison {
     frame.insns = {{kAlu64 | kMov | kX, 0, 10, 0, 0}, {kExitOpcode, 0, 0, 0, 0}};
     frame.subprogram_starts = {0};
     stack_ = engine_.run(frame, {}) - kStackBytes;
+    StackRecorder recorder;
+    engine_.observe(&recorder);
+    engine_.run(*callees_[kCallsItself], {});
+    engine_.observe(nullptr);
+    recorder.stacks.erase(stack_);
+    callee_stacks_.assign(recorder.stacks.begin(), recorder.stacks.end());
   }
 
   /// False where the engines disagree, which is printed.
   bool one(Random& random) {
-    Program program = Generator(random, blocks_, map_addresses_).program();
+    Generator generator(random, places_);
+    Program program = generator.program();
     program.kfuncs = {env_.registry.find("kfunc"), env_.registry.find("bpf_throw")};
     program.maps = maps_;
+    if (auto targets = jump_table(generator.jump_targets())) program.maps.push_back(targets);
     if (random.below(4)) program.maps.push_back(arena_);
     const u64 seed = random.next();
     const Outcome first = run(program, EngineKind::kInterpreter, seed);
@@ -471,6 +551,74 @@ class Comparison {
   u64 proven() const { return proven_; }
 
  private:
+  /// Programs to tail call: each that is made is in the array at its place.
+  void make_callees() {
+    MapSpec spec;
+    spec.type = uapi::kMapProgArray;
+    spec.key_size = spec.value_size = 4;
+    spec.max_entries = 8;
+    prog_array_ = std::make_shared<ProgArrayMap>(bpf_, std::move(spec));
+    places_.prog_array = prog_array_->address();
+    const u64 map = places_.prog_array;
+    const std::vector<Insn> load_map = {{kLdImm64, 2, 0, 0, static_cast<s32>(map)},
+                                        {0, 0, 0, 0, static_cast<s32>(map >> 32)}};
+    const Insn exit = {kExitOpcode, 0, 0, 0, 0};
+    auto add = [&](std::vector<Insn> insns) {
+      auto program = std::make_shared<Program>();
+      program->name = "callee";
+      program->insns = std::move(insns);
+      program->subprogram_starts = {0};
+      program->kfuncs = {env_.registry.find("kfunc"), env_.registry.find("bpf_throw")};
+      const u32 index = static_cast<u32>(callees_.size());
+      prog_array_->put(index, program);
+      callees_.push_back(std::move(program));
+    };
+    add({{kAlu64 | kMov | kX, 0, 1, 0, 0}, {kAlu64 | kXor | kK, 0, 0, 0, 0x1234}, exit});
+    // Itself, until there were too many.
+    add({load_map[0],
+         load_map[1],
+         {kAlu64 | kMov | kK, 3, 0, 0, kCallsItself},
+         {kCallOpcode, 0, 0, 0, kTailCall},
+         {kAlu64 | kMov | kK, 0, 0, 0, 7},
+         exit});
+    add({{kSt | kMem | kDw, 1, 0, 0, 0}, exit});  // a bad store, mostly
+    add({{kCallOpcode, 0, kPseudoKfuncCall, 0, kThrow}, exit});
+    add({{kGoto, 0, 0, -1, 0}, exit});
+  }
+
+  void make_packet() {
+    packet_ = std::make_unique<net::Packet>(*window_, 16u, kPacketBytes - 8, 64u);
+    packet_->add_fragment(8);
+    auto* skb =
+        static_cast<net::SkbContext*>(window_->allocate(sizeof(net::SkbContext), net::kSkbContext));
+    skb->packet = packet_.get();
+    skb->mac_offset = -14;
+    skb->network_offset = 2;
+    net::update_context(*skb);
+    places_.skb = reinterpret_cast<u64>(skb);
+    for (u32 i = 0; i < kPacketBytes; i++) {
+      const u8 byte = static_cast<u8>(i * 7 + 1);
+      USCX_ASSERT(packet_->store(i, &byte, 1));
+    }
+  }
+
+  /// Null where there are none.
+  std::shared_ptr<Map> jump_table(const std::vector<u32>& targets) {
+    if (targets.empty()) return nullptr;
+    MapSpec spec;
+    spec.type = uapi::kMapInsnArray;
+    spec.key_size = 4;
+    spec.value_size = 16;
+    spec.max_entries = static_cast<u32>(targets.size());
+    auto map = make_map(bpf_, std::move(spec));
+    for (u32 i = 0; i < targets.size(); i++) {
+      const u32 value[4] = {targets[i], 0, 0, 0};
+      USCX_ASSERT((*map)->user_update(reinterpret_cast<const std::byte*>(&i),
+                                      reinterpret_cast<const std::byte*>(value), 0));
+    }
+    return *map;
+  }
+
   static bool same(const Program& program, const Outcome& first, const Outcome& second) {
     if (first != second) report(program, first, second);
     return first == second;
@@ -478,20 +626,30 @@ class Comparison {
   Outcome run(const Program& program, EngineKind kind, u64 seed) {
     Random bytes(seed);
     fill(stack_, kStackBytes, bytes);
-    for (u64 block : blocks_) fill(block, kDataBytes, bytes);
+    for (const u64 stack : callee_stacks_) {
+      std::memset(reinterpret_cast<void*>(stack), 0, kStackBytes);
+    }
+    for (u64 block : places_.blocks) fill(block, kDataBytes, bytes);
     if (!program.maps.empty()) {
       for (u64 page : blocks_in_arena_) fill(page, kPage, bytes);
     }
     fill_maps(bytes);
     engine_.use(kind);
     program.decoded = nullptr;
+    u64 callee_insns = 0;
+    for (const auto& callee : callees_) {
+      callee->decoded = nullptr;
+      callee->insns_executed = 0;
+    }
     host_.faults.clear();
     host_.logged.clear();
     const u64 insns = program.insns_executed;
     const u64 charged = host_.charged;
     const u64 zeros = engine_.faults_to_zero();
     Outcome outcome{.result = engine_.run(program, {})};
+    for (const auto& callee : callees_) callee_insns += callee->insns_executed;
     outcome.insns = program.insns_executed - insns;
+    outcome.callee_insns = callee_insns;
     outcome.charged = host_.charged - charged;
     outcome.zeros = engine_.faults_to_zero() - zeros;
     outcome.faults = host_.faults;
@@ -504,7 +662,7 @@ class Comparison {
         }
       }
     }
-    for (u64 block : blocks_) append(outcome, block, kDataBytes);
+    for (u64 block : places_.blocks) append(outcome, block, kDataBytes);
     if (!program.maps.empty()) {
       for (u64 page : blocks_in_arena_) append(outcome, page, kPage);
     }
@@ -534,8 +692,9 @@ class Comparison {
       fmt::print("{:4}: {}\n", i, disassemble(program.insns, i));
     }
     for (const Outcome* o : {&a, &b}) {
-      fmt::print("r0 {:#x}, {} insns, {} charged, {} zeros, {}\n", o->result, o->insns, o->charged,
-                 o->zeros, o->faults.empty() ? "no fault" : o->faults[0]);
+      fmt::print("r0 {:#x}, {} insns, {} of callees, {} charged, {} zeros, {}\n", o->result,
+                 o->insns, o->callee_insns, o->charged, o->zeros,
+                 o->faults.empty() ? "no fault" : o->faults[0]);
       for (const std::string& line : o->logged) fmt::print("  {}\n", line);
     }
     for (std::size_t i = 0; i + 8 <= a.memory.size(); i += 8) {
@@ -558,8 +717,11 @@ class Comparison {
   Engine engine_{{&bpf_, host_, *window_, env_.helper_table, kRunLimit}};
   std::shared_ptr<ArenaMap> arena_;
   std::vector<std::shared_ptr<Map>> maps_;
-  std::vector<u64> map_addresses_;
-  std::vector<u64> blocks_;
+  std::shared_ptr<ProgArrayMap> prog_array_;
+  std::vector<std::shared_ptr<Program>> callees_;
+  std::vector<u64> callee_stacks_;
+  std::unique_ptr<net::Packet> packet_;
+  Places places_;
   std::vector<u64> blocks_in_arena_;
   u64 stack_ = 0;
   u64 faulted_ = 0;

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "bpf/exec/decode.h"
 
+#include <algorithm>
+
 #include "bpf/isa.h"
 #include "bpf/maps/arena.h"
+#include "bpf/maps/insn_array.h"
 #include "bpf/verifier/proof.h"
 
 namespace uscx::bpf {
@@ -126,7 +129,8 @@ OpCode memory_code(const Insn& insn) {
 OpCode jump_code(const Insn& insn) {
   const bool wide = class_of(insn) == kJmp;
   auto four = [&](OpCode base) { return form(base, wide, is_x(insn)); };
-  if (insn == kTrap || insn.code == kGotox) return OpCode::k_trap;
+  if (insn == kTrap) return OpCode::k_trap;
+  if (insn.code == kGotox) return OpCode::k_gotox;
   if (is_goto(insn)) return OpCode::k_ja;
   if (is_exit(insn)) return OpCode::k_exit;
   if (insn.code == kMayGoto) return OpCode::k_may_goto;
@@ -170,7 +174,8 @@ void decode_call(const Program& program, const HelperTable& helpers, const Insn&
   } else {
     const Helper* helper = helpers.find(static_cast<u32>(insn.imm));
     if (!helper || !helper->fn) return;
-    op.code = OpCode::k_call_helper;
+    constexpr u32 kTailCall = 12;  // BPF_FUNC_tail_call
+    op.code = helper->id == kTailCall ? OpCode::k_tail_call : OpCode::k_call_helper;
     op.imm = reinterpret_cast<u64>(helper);
   }
 }
@@ -202,6 +207,10 @@ Op decode(const Program& program, const HelperTable& helpers, const ArenaMap* ar
   } else if (is_jump_class(insn)) {
     op.code = jump_code(insn);
     op.off = jump_distance(insn) + 1;
+  } else if (class_of(insn) == kLd && (mode_of(insn) == kAbs || mode_of(insn) == kInd)) {
+    op.code = OpCode::k_ld_packet;
+    op.dst = static_cast<u8>(bytes_of(insn));
+    op.off = mode_of(insn) == kInd;
   } else if (class_of(insn) == kLd) {
     if (insn.code != kLdImm64 || insn.dst == kFramePointer) return op;
     if (index + 1 >= program.insns.size()) return op;
@@ -232,6 +241,9 @@ bool ends_block(OpCode code) {
     case OpCode::k_call_kfunc:
     case OpCode::k_call_register:
     case OpCode::k_exit:
+    case OpCode::k_tail_call:
+    case OpCode::k_ld_packet:
+    case OpCode::k_gotox:
     case OpCode::k_trap:
       return true;
     default:
@@ -239,12 +251,35 @@ bool ends_block(OpCode code) {
   }
 }
 
+namespace {
+
+/// Where the program's INSN_ARRAY maps point, as far as there is an instruction.
+std::vector<u32> find_jump_targets(const Program& program) {
+  std::vector<u32> targets;
+  for (const auto& map : program.maps) {
+    if (map->spec().type != uapi::kMapInsnArray) continue;
+    const auto& array = static_cast<const InsnArrayMap&>(*map);
+    for (u32 i = 0; i < map->spec().max_entries; i++) {
+      const u32 at = array.target(i);
+      const bool begins =
+          at == 0 || (at < program.insns.size() && program.insns[at - 1].code != kLdImm64);
+      if (begins && at < program.insns.size()) targets.push_back(at);
+    }
+  }
+  std::ranges::sort(targets);
+  targets.erase(std::unique(targets.begin(), targets.end()), targets.end());
+  return targets;
+}
+
+}  // namespace
+
 std::shared_ptr<DecodedProgram> decode_program(const Program& program, const HelperTable& helpers) {
   auto decoded = std::make_shared<DecodedProgram>();
   decoded->bounded = program.proof != nullptr;
   for (const auto& map : program.maps) {
     if (map->spec().type == uapi::kMapArena) decoded->arena = static_cast<ArenaMap*>(map.get());
   }
+  decoded->jump_targets = find_jump_targets(program);
   const u32 count = static_cast<u32>(program.insns.size());
   decoded->ops.reserve(count + 1);
   for (u32 i = 0; i < count; i++) {

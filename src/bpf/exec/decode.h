@@ -29,7 +29,7 @@ namespace uscx::bpf {
   X(ldx1) X(ldx2) X(ldx4) X(ldx8) X(ldsx1) X(ldsx2) X(ldsx4) \
   X(stx1) X(stx2) X(stx4) X(stx8) X(st1) X(st2) X(st4) X(st8) X(atomic4) X(atomic8) \
   X(ja) X(may_goto) X(call_helper) X(call_kfunc) X(call_local) X(call_register) X(exit) \
-  X(cast_user) X(trap)
+  X(cast_user) X(tail_call) X(ld_packet) X(gotox) X(trap)
 // clang-format on
 
 enum class OpCode : u16 {
@@ -45,7 +45,7 @@ struct Op {
   u8 dst = 0;
   u8 src = 0;
   s32 off = 0;  // of memory: displacement; of jumps and local calls: target
-                // minus this index
+                // minus this index; of ld_packet: is `src` added?
   u64 imm = 0;  // sign-extended immediate, 64-bit constant, or the address of
                 // the callee's record
 };
@@ -66,6 +66,7 @@ struct DecodedProgram {
   std::vector<Op> ops;
   std::shared_ptr<const JitCode> jit = {};  // null: interpreted
   ArenaMap* arena = nullptr;                // the program's; it has one at most
+  std::vector<u32> jump_targets = {};       // of indirect jumps, ascending: its INSN_ARRAY maps'
   /// Loops that neither call nor have a may_goto end by themselves (verifier/proof.h), so that a
   /// run that is too long is noticed after calls alone; in others at each backward jump, too.
   bool bounded = false;

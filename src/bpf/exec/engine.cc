@@ -30,7 +30,9 @@ std::string_view name_of(EngineKind kind) {
   return "";
 }
 
-struct Engine::Impl {
+struct Engine::Impl final : TailCaller {
+  explicit Impl(const ExecEnvironment& environment) : env(environment) {}
+
   ExecEnvironment env;
   EngineKind kind = EngineKind::kInterpreter;
   std::unique_ptr<Jit> jit = nullptr;  // made when it is first used
@@ -49,10 +51,12 @@ struct Engine::Impl {
   }
 
   void prepare(const Program& program);
+  u64 execute(ExecRun& run, u32 entry, const std::array<u64, 5>& registers);
   u64 run(const Program& program, u32 entry, u64 context, const std::array<u64, 5>& registers);
+  u64 tail_call(ExecRun& caller, u32 insn, const Program& program, u64 context) override;
 };
 
-Engine::Engine(const ExecEnvironment& env, EngineKind kind) : impl_(new Impl{.env = env}) {
+Engine::Engine(const ExecEnvironment& env, EngineKind kind) : impl_(new Impl(env)) {
   use(kind);
 }
 Engine::~Engine() = default;
@@ -79,11 +83,10 @@ void Engine::Impl::prepare(const Program& program) {
   program.decoded = std::move(decoded);
 }
 
-u64 Engine::Impl::run(const Program& program, u32 entry, u64 context,
-                      const std::array<u64, 5>& registers) {
-  if (!program.decoded) prepare(program);
-  USCX_ASSERT(entry < program.decoded->ops.size());
-  ExecRun run(env, program, *program.decoded, take(stacks, kStackBlock, kProgramMemory), context);
+/// Runs to the end, which may be in what catches an exception; the run's stack is free then.
+u64 Engine::Impl::execute(ExecRun& run, u32 entry, const std::array<u64, 5>& registers) {
+  const Program& program = run.program;
+  USCX_ASSERT(entry < run.decoded.ops.size());
   u64 result = run.execute(entry, registers);
   if (run.exception) [[unlikely]] {
     run.stopped = 0;
@@ -95,15 +98,36 @@ u64 Engine::Impl::run(const Program& program, u32 entry, u64 context,
   stacks.push_back(run.stack);
   run.charge();
   faults_to_zero += run.loads_to_zero;
-  if (run.arena_faults) [[unlikely]]
-    run.report_arena_faults();
+  if (run.arena_faults || run.may_goto_timeouts) [[unlikely]]
+    run.report_faults();
+  program.insns_executed += run.insns() - run.tail_called;
+  return run.stopped ? 0 : result;
+}
+
+u64 Engine::Impl::run(const Program& program, u32 entry, u64 context,
+                      const std::array<u64, 5>& registers) {
+  if (!program.decoded) prepare(program);
+  ExecRun run(*this, env, program, *program.decoded, take(stacks, kStackBlock, kProgramMemory),
+              context);
+  const u64 result = execute(run, entry, registers);
   program.run_count++;
-  program.insns_executed += run.insns();
   if (run.stopped) [[unlikely]] {
-    result = 0;
     program_faults++;
     env.host.program_fault(program, run.reason);
   }
+  return result;
+}
+
+u64 Engine::Impl::tail_call(ExecRun& caller, u32 insn, const Program& program, u64 context) {
+  if (!program.decoded) prepare(program);
+  caller.charge();
+  ExecRun run(*this, env, program, *program.decoded, take(stacks, kStackBlock, kProgramMemory),
+              context, &caller);
+  const u64 result = execute(run, 0, {context});
+  caller.left = run.left;
+  caller.charged += run.insns();
+  caller.tail_called += run.insns();
+  if (run.stopped) return caller.abandon(insn, fmt::format("{}: {}", program.name, run.reason));
   return result;
 }
 
@@ -140,13 +164,15 @@ u64 Engine::program_faults() const {
   return impl_->program_faults;
 }
 
-ExecRun::ExecRun(const ExecEnvironment& env_, const Program& program_,
-                 const DecodedProgram& decoded_, u64 stack_, u64 context_)
-    : env(env_),
+ExecRun::ExecRun(TailCaller& engine_, const ExecEnvironment& env_, const Program& program_,
+                 const DecodedProgram& decoded_, u64 stack_, u64 context_, const ExecRun* caller)
+    : engine(engine_),
+      env(env_),
       program(program_),
       decoded(decoded_),
-      limit(env_.max_run_insns),
-      context(context_) {
+      limit(caller ? static_cast<u64>(caller->left) : env_.max_run_insns),
+      context(context_),
+      tail_calls(caller ? caller->tail_calls : &own_tail_calls) {
   stack = stack_;
   left = static_cast<s64>(limit);
   half_left = static_cast<s64>(limit - limit / 2);
@@ -178,15 +204,18 @@ void* ExecRun::arena_memory(u64 pointer, u32 size) {
   return decoded.arena ? decoded.arena->at(static_cast<u32>(pointer), size) : nullptr;
 }
 
-/// Linux: bpf_prog_report_arena_violation, of 7.0 and later.
-void ExecRun::report_arena_faults() {
-  const u64 user_upper = decoded.arena->user_vm_start() >> 32 << 32;
+/// Linux: bpf_prog_report_arena_violation, of 7.0 and later, and of may_goto's violation.
+void ExecRun::report_faults() {
+  const u64 user_upper = decoded.arena ? decoded.arena->user_vm_start() >> 32 << 32 : 0;
   const u64 count = std::min<u64>(arena_faults, first_arena_faults.size());
   for (u64 i = 0; i < count; i++) {
     const ArenaFault& fault = first_arena_faults[i];
-    env.host.program_stderr(
-        program, fmt::format("ERROR: Arena {} access at unmapped address {:#x}\n",
-                             fault.write ? "WRITE" : "READ", user_upper + fault.address));
+    report_on_stderr(env.host, program,
+                     fmt::format("ERROR: Arena {} access at unmapped address {:#x}\n",
+                                 fault.write ? "WRITE" : "READ", user_upper + fault.address));
+  }
+  if (may_goto_timeouts) {
+    report_on_stderr(env.host, program, "ERROR: Timeout detected for may_goto instruction\n");
   }
 }
 

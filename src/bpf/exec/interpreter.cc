@@ -291,6 +291,7 @@ l_may_goto:
   // Falls out after so many iterations, or once half of what the run may execute is used up: where
   // Linux looks at the clock (250 ms), we count.
   if (may_goto_left == 0 || n > half_limit) {
+    may_goto_timeouts++;
     if (n > limit) goto l_long;  // one that jumps backward
     op += op->off;
   } else {
@@ -332,6 +333,41 @@ l_exit: {
   for (u32 i = 0; i < 4; i++) r[6 + i] = frame.saved[i];
   may_goto_left = frame.may_goto;
   r[10] = stack + kStackBlock - u64{depth - 1} * kStackSize;
+  USCX_NEXT;
+}
+
+// Where these leave, it is as an exit with what they give.
+l_tail_call:
+  set_insns(n);
+  r[0] = tail_call(static_cast<u32>(op - first), r[1], r[2], r[3]);
+  goto l_may_leave;
+l_ld_packet:
+  set_insns(n);
+  r[0] = load_packet(static_cast<u32>(op - first), r[6], op->imm + (op->off ? r[op->src] : 0),
+                     op->dst);
+l_may_leave:
+  n = insns();
+  if (stopped) [[unlikely]]
+    goto l_out;
+  if (n > limit) [[unlikely]]
+    goto l_long;
+  r[1] = r[2] = r[3] = r[4] = r[5] = 0;
+  if (leave) {
+    leave = 0;
+    goto l_exit;
+  }
+  op++;
+  USCX_NEXT;
+
+l_gotox: {
+  const u32 target = jump_target(r[op->dst]);
+  if (target == kNoInsn) {
+    abandon_jump(static_cast<u32>(op - first));
+    goto l_out;
+  }
+  if (n > jump_limit) [[unlikely]]
+    goto l_long;
+  op = first + target;
   USCX_NEXT;
 }
 

@@ -53,6 +53,7 @@ void Translator::find_leaders() {
   };
   lead(0);
   for (u32 start : program_.subprogram_starts) lead(start);
+  for (u32 target : decoded_.jump_targets) lead(target);
   for (u32 i = 0; i < ops.size(); i++) {
     if (!second_half_[i]) visit(i);
   }
@@ -120,6 +121,7 @@ void Translator::emit_cold_paths() {
     cold_.pop_front();
     emit();
   }
+  emit_jump_table();
 }
 
 void Translator::instruction(u32 index, const Op& op) {
@@ -194,6 +196,12 @@ void Translator::instruction(u32 index, const Op& op) {
       return call_register(index, op);
     case OpCode::k_call_local:
       return call_local(index, op);
+    case OpCode::k_tail_call:
+      return tail_call(index);
+    case OpCode::k_ld_packet:
+      return load_packet(index, op);
+    case OpCode::k_gotox:
+      return jump_indirect(index, op);
     case OpCode::k_exit:
       a_.ret();
       return;

@@ -115,6 +115,7 @@ void Translator::may_goto(u32 index, const Op& op) {
   a_.dec(frame_slot(kSlotMayGoto));
   later([=, this] {
     a_.bind(out);
+    a_.inc(USCX_RUN(kScratch, may_goto_timeouts));
     a_.test(kLeft, kLeft);
     a_.jns(target);
     abandon_at(index, stubs_.abandon_long);

@@ -89,6 +89,8 @@ RegisterSet short_after(const Op& op, RegisterSet before) {
     case OpCode::k_call_kfunc:
     case OpCode::k_call_register:
     case OpCode::k_call_local:
+    case OpCode::k_tail_call:
+    case OpCode::k_ld_packet:
       return after_call(op.code, before);
     default:
       // Stores; jumps; and atomic4, whose result is short but which does nothing where it faults.
@@ -122,8 +124,12 @@ std::vector<RegisterSet> find_short_registers(const Program& program, const Deco
         const u32 target = i + static_cast<u32>(op.off);
         flow(target, op.code == OpCode::k_call_local ? RegisterSet{0} : set);
       }
+      if (op.code == OpCode::k_gotox) {
+        for (const u32 target : decoded.jump_targets) flow(target, set);
+      }
       const bool falls = op.code != OpCode::k_ja && op.code != OpCode::k_exit &&
-                         op.code != OpCode::k_trap && next < ops.size();
+                         op.code != OpCode::k_trap && op.code != OpCode::k_gotox &&
+                         next < ops.size();
       more = falls && !leader[next];
       if (falls && !more) flow(next, set);
       i = next;

@@ -76,6 +76,11 @@ RegisterUse use_of(const Op& op) {
     case OpCode::k_may_goto:
     case OpCode::k_trap:
       return {0, 0};
+    case OpCode::k_gotox:
+      return {bit(op.dst), 0};
+    case OpCode::k_ld_packet:
+      return {both(bit(6), op.off ? bit(op.src) : RegisterSet{0}), both(kArguments, kResult)};
+    case OpCode::k_tail_call:
     case OpCode::k_call_helper:
     case OpCode::k_call_kfunc:
       return {kArguments, both(kArguments, kResult)};
@@ -93,8 +98,11 @@ RegisterSet Translator::live_before(u32 index) const {
   const Op& op = decoded_.ops[index];
   RegisterSet after = 0;
   if (is_jump(op.code)) after = both(after, live_at_[index + static_cast<u32>(op.off)]);
-  const bool falls =
-      op.code != OpCode::k_ja && op.code != OpCode::k_exit && op.code != OpCode::k_trap;
+  if (op.code == OpCode::k_gotox) {
+    for (const u32 target : decoded_.jump_targets) after = both(after, live_at_[target]);
+  }
+  const bool falls = op.code != OpCode::k_ja && op.code != OpCode::k_exit &&
+                     op.code != OpCode::k_trap && op.code != OpCode::k_gotox;
   if (falls && index + 1 < live_at_.size()) after = both(after, live_at_[index + 1]);
   const RegisterUse use = use_of(op);
   return both(static_cast<RegisterSet>(after & ~use.writes), use.reads);

@@ -161,6 +161,7 @@ Stubs emit_stubs(x86::Assembler& a) {
   e.stubs.abandon_load = e.abandon(reinterpret_cast<const void*>(&uscx_jit_abandon_load));
   e.stubs.abandon_long = e.abandon(reinterpret_cast<const void*>(&uscx_jit_abandon_long));
   e.stubs.abandon_deep = e.abandon(reinterpret_cast<const void*>(&uscx_jit_abandon_deep));
+  e.stubs.abandon_jump = e.abandon(reinterpret_cast<const void*>(&uscx_jit_abandon_jump));
   e.stubs.abandon_trap = e.abandon(reinterpret_cast<const void*>(&uscx_jit_abandon_trap));
   e.unwinding();
   for (u32 i = 0; i < 4; i++) e.stubs.check_load[i] = e.check(1u << i, false);
@@ -171,7 +172,7 @@ Stubs emit_stubs(x86::Assembler& a) {
 void relocate(Stubs& stubs, u64 base) {
   stubs.enter = reinterpret_cast<decltype(stubs.enter)>(reinterpret_cast<u64>(stubs.enter) + base);
   for (u64* at : {&stubs.abandon_store, &stubs.abandon_load, &stubs.abandon_long,
-                  &stubs.abandon_deep, &stubs.abandon_trap, &stubs.unwind}) {
+                  &stubs.abandon_deep, &stubs.abandon_jump, &stubs.abandon_trap, &stubs.unwind}) {
     *at += base;
   }
   for (u32 i = 0; i < 4; i++) {
@@ -223,6 +224,14 @@ u64 uscx_jit_call_register(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* sta
   return run.call_helper_by_number(run.call_insn, run.callee, {r1, r2, r3, r4, r5});
 }
 
+u64 uscx_jit_tail_call(u64 r1, u64 r2, u64 r3, u64, u64, RunState* state) {
+  return run_of(state).tail_call(state->call_insn, r1, r2, r3);
+}
+
+u64 uscx_jit_load_packet(u64 skb, u64 off, u64 bytes, u64, u64, RunState* state) {
+  return run_of(state).load_packet(state->call_insn, skb, off, static_cast<u32>(bytes));
+}
+
 u64 uscx_jit_may_write(RunState* state, u64 addr, u64 bytes) {
   const Extent* extent = run_of(state).env.window.find(addr);
   return extent && extent->may_write(addr, static_cast<u32>(bytes));
@@ -239,6 +248,9 @@ void uscx_jit_abandon_long(RunState* state) {
 }
 void uscx_jit_abandon_deep(RunState* state) {
   run_of(state).abandon_deep(state->call_insn);
+}
+void uscx_jit_abandon_jump(RunState* state) {
+  run_of(state).abandon_jump(state->call_insn);
 }
 void uscx_jit_abandon_trap(RunState* state) {
   run_of(state).abandon_trap(state->call_insn);

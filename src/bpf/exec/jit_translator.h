@@ -59,6 +59,7 @@ struct Stubs {
   u64 abandon_load = 0;   // likewise
   u64 abandon_long = 0;
   u64 abandon_deep = 0;
+  u64 abandon_jump = 0;
   u64 abandon_trap = 0;
   u64 unwind = 0;  // the run is abandoned already
 };
@@ -181,6 +182,13 @@ class Translator {
   /// To `elsewhere` where the `bytes` at r11 are not all in the run's own stack.
   void check_stack(const x86::Gp& at, u32 bytes, const asmjit::Label& elsewhere);
 
+  // jit_leave.cc
+  void may_leave();
+  void tail_call(u32 index);
+  void load_packet(u32 index, const Op& op);
+  void jump_indirect(u32 index, const Op& op);
+  void emit_jump_table();
+
   // jit_control.cc
   void branch(u32 index, OpCode base, u32 form, const Op& op);
   void jump(u32 index, const Op& op);
@@ -221,6 +229,7 @@ class Translator {
   };
   std::vector<FaultLabel> faults_;
   ArenaMap* arena_ = nullptr;
+  std::optional<asmjit::Label> jump_table_;
   u32 executed_ = 0;  // instructions of the block so far, and of them not counted
   std::array<Known, 11> known_ = {};
   std::vector<RegisterSet> short_at_;  // by leader
@@ -236,11 +245,14 @@ u64 uscx_jit_call_helper(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* run);
 u64 uscx_jit_map_lookup(u64 map, u64 key, u64, u64, u64, RunState* run);
 u64 uscx_jit_call_kfunc(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* run);
 u64 uscx_jit_call_register(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* run);
+u64 uscx_jit_tail_call(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* run);
+u64 uscx_jit_load_packet(u64 skb, u64 off, u64 bytes, u64 r4, u64 r5, RunState* run);
 u64 uscx_jit_may_write(RunState* run, u64 addr, u64 bytes);
 void uscx_jit_abandon_store(RunState* run, u64 addr, u64 bytes);
 void uscx_jit_abandon_load(RunState* run, u64 addr, u64 bytes);
 void uscx_jit_abandon_long(RunState* run);
 void uscx_jit_abandon_deep(RunState* run);
+void uscx_jit_abandon_jump(RunState* run);
 void uscx_jit_abandon_trap(RunState* run);
 }
 

@@ -22,24 +22,42 @@ struct RunState {
   s64 half_left = 0;            // below which may_goto falls out
   u64 arena_base = 0;           // ArenaMap::kern_vm_start() of the program's, or 0
   u64 unwind_sp = 0;            // host stack of the innermost entry into generated code
+  u64 may_goto_timeouts = 0;    // times that a may_goto fell out
   u64 loads_to_zero = 0;        // loads from outside every extent, which answered 0
   const void* spans = nullptr;  // the window's table of spans
   u64 callee = 0;               // of a call out: the Helper or Kfunc; of one by register its number
   u32 depth = 0;                // frames in use
   u32 call_insn = 0;            // the instruction that called out, for messages
   u32 stopped = 0;              // the run is over: abandoned
+  u32 leave = 0;                // what was called out to ends the function that it was called from
+};
+
+struct ExecRun;
+
+/// What makes one run out of several programs.
+struct TailCaller {
+  virtual ~TailCaller() = default;
+  /// Runs `program`, which `caller` tail calls at instruction `insn`, within what is left of the
+  /// caller's run; R0. It is no run of its own: neither counted nor reported as one.
+  virtual u64 tail_call(ExecRun& caller, u32 insn, const Program& program, u64 context) = 0;
 };
 
 struct ExecRun : RunState, CallbackTarget {
-  ExecRun(const ExecEnvironment& env, const Program& program, const DecodedProgram& decoded,
-          u64 stack, u64 context);
+  /// `caller`: the run whose program tail called this one, or null.
+  ExecRun(TailCaller& engine, const ExecEnvironment& env, const Program& program,
+          const DecodedProgram& decoded, u64 stack, u64 context, const ExecRun* caller = nullptr);
 
+  TailCaller& engine;
   const ExecEnvironment& env;
   const Program& program;
   const DecodedProgram& decoded;
-  const u64 limit;       // instructions that may be executed
-  u64 context;           // window address, or 0
-  u64 charged = 0;       // instructions told to the host
+  const u64 limit;      // instructions that may be executed
+  u64 context;          // window address, or 0
+  u64 charged = 0;      // instructions told to the host
+  u64 tail_called = 0;  // of them, those of programs that this one tail called
+  u32 own_tail_calls = 0;
+  u32* tail_calls;       // made by all programs since the one that was run first. Linux:
+                         // tail_call_cnt_ptr
   u64 arena_faults = 0;  // accesses to pages of the arena that were not there
   struct ArenaFault {
     u64 address;  // less the upper half of the user's
@@ -77,6 +95,7 @@ struct ExecRun : RunState, CallbackTarget {
   u64 abandon_load(u32 insn, u64 addr, u32 bytes);
   u64 abandon_long(u32 insn) { return abandon(insn, "the program ran too long"); }
   u64 abandon_deep(u32 insn) { return abandon(insn, "more than 16 nested calls"); }
+  u64 abandon_jump(u32 insn) { return abandon(insn, "the register is no target of a jump"); }
   u64 abandon_trap(u32 insn) { return abandon(insn, "not reachable, or not an instruction"); }
 
   /// Counts an access at `linear` that loads 0, or stores nothing. Safe in a signal handler.
@@ -85,12 +104,22 @@ struct ExecRun : RunState, CallbackTarget {
       first_arena_faults[arena_faults] = {linear, write};
     arena_faults++;
   }
-  void report_arena_faults();
+  /// Tells the program's user what it did wrong, once the run is over.
+  void report_faults();
 
   u64 call_helper(u32 insn, const Helper& helper, const std::array<u64, 5>& registers);
   /// A call by register (RFC 9669's callx): `number` is the helper's.
   u64 call_helper_by_number(u32 insn, u64 number, const std::array<u64, 5>& registers);
   u64 call_kfunc(u32 insn, const Kfunc& kfunc, const std::array<u64, 5>& registers);
+  /// Leaves with the result of the program that `map` has at `index`; goes on where there is none,
+  /// or after MAX_TAIL_CALL_CNT of them. Linux: bpf_tail_call.
+  u64 tail_call(u32 insn, u64 program_context, u64 map, u64 index);
+  /// LD_ABS and LD_IND: `bytes` at `off` of the packet whose context is at `skb`. Leaves with 0
+  /// where it has none there.
+  u64 load_packet(u32 insn, u64 skb, u64 off, u32 bytes);
+  /// Where an indirect jump to `target` goes; kNoInsn where that is no target of the program.
+  u32 jump_target(u64 target) const;
+  static constexpr u32 kNoInsn = ~0u;
 
  private:
   u64 interpret(u32 entry, const std::array<u64, 5>& registers);

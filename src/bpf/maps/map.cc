@@ -9,7 +9,9 @@
 #include "bpf/impl.h"
 #include "bpf/maps/arena.h"
 #include "bpf/maps/cgroup_storage.h"
+#include "bpf/maps/insn_array.h"
 #include "bpf/maps/object.h"
+#include "bpf/maps/prog_array.h"
 #include "bpf/maps/ringbuf.h"
 
 namespace uscx::bpf {
@@ -146,6 +148,10 @@ Result<std::shared_ptr<Map>> make_map(Bpf& bpf, MapSpec spec) {
     case uapi::kMapArrayOfMaps:
     case uapi::kMapHashOfMaps:
       return make_map_of_maps(bpf, std::move(spec));
+    case uapi::kMapProgArray:
+      return make_prog_array_map(bpf, std::move(spec));
+    case uapi::kMapInsnArray:
+      return make_insn_array_map(bpf, std::move(spec));
     case uapi::kMapArena:
       return std::make_shared<ArenaMap>(bpf, std::move(spec));
     default:

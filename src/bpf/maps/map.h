@@ -111,6 +111,9 @@ class Map {
   virtual u64 direct_address() const { return 0; }
   /// The memfd user space maps, or -1.
   virtual int memfd() const { return -1; }
+  /// User space has closed its last descriptor; programs may still use the map. Linux:
+  /// ops->map_release_uref.
+  virtual void user_gone() {}
   /// Local storage: a task or cgroup ceased to exist.
   virtual void owner_gone(u64) {}
   /// Maps of maps: what each inner map must look like. Linux: inner_map_meta.

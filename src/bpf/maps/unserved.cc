@@ -5,9 +5,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <cstring>
-#include <vector>
-
 #include "base/assert.h"
 #include "bpf/bpf.h"
 #include "bpf/maps/map.h"
@@ -21,8 +18,7 @@ constexpr u64 kPage = 4096;
 class UnservedMap final : public Map {
  public:
   UnservedMap(Bpf& bpf, MapSpec spec) : Map(bpf, std::move(spec)) {
-    // The targets of indirect jumps are data to the verifier; libbpf maps an arena.
-    if (spec_.type == uapi::kMapInsnArray) targets_.resize(u64{value_stride()} * spec_.max_entries);
+    // libbpf maps an arena.
     if (spec_.type == uapi::kMapArena) {
       memfd_ = ::memfd_create(("bpf-map:" + spec_.name).c_str(), MFD_CLOEXEC);
       USCX_ASSERT(memfd_ >= 0);
@@ -35,21 +31,12 @@ class UnservedMap final : public Map {
   }
 
   bool served() const override { return false; }
-  u64 direct_address() const override {
-    if (!targets_.empty()) return reinterpret_cast<u64>(targets_.data());
-    return spec_.type == uapi::kMapArena ? address() : 0;
-  }
+  u64 direct_address() const override { return spec_.type == uapi::kMapArena ? address() : 0; }
   int memfd() const override { return memfd_; }
 
   Result<void> user_lookup(const std::byte*, std::byte*) override { return refuse("lookup"); }
-  Result<void> user_update(const std::byte* key, const std::byte* value, u64) override {
-    if (spec_.type == uapi::kMapProgArray) return {};  // filled at load, as libbpf does
-    if (targets_.empty()) return refuse("update");
-    u32 index;
-    std::memcpy(&index, key, sizeof(index));
-    if (index >= spec_.max_entries) return fail(E2BIG);
-    std::memcpy(targets_.data() + u64{index} * value_stride(), value, spec_.value_size);
-    return {};
+  Result<void> user_update(const std::byte*, const std::byte*, u64) override {
+    return refuse("update");
   }
   Result<void> user_erase(const std::byte*) override { return refuse("delete"); }
   Result<void> next_key(const std::byte*, std::byte*) override { return refuse("get_next_key"); }
@@ -60,17 +47,15 @@ class UnservedMap final : public Map {
     return fail(EOPNOTSUPP);
   }
 
-  std::vector<std::byte> targets_;
   int memfd_ = -1;
 };
 
 }  // namespace
 
 std::shared_ptr<Map> make_unserved_map(Bpf& bpf, MapSpec spec) {
-  // A program must not write what a lookup in these gives. Linux: dev_map_init_map,
-  // insn_array_alloc.
+  // A program must not write what a lookup in these gives. Linux: dev_map_init_map.
   const bool devices = spec.type == uapi::kMapDevmap || spec.type == uapi::kMapDevmapHash;
-  if (devices || spec.type == uapi::kMapInsnArray) spec.flags |= uapi::kRdonlyProg;
+  if (devices) spec.flags |= uapi::kRdonlyProg;
   return std::make_shared<UnservedMap>(bpf, std::move(spec));
 }
 

@@ -2,6 +2,7 @@
 // Jumps: which way, and what is known afterwards on each.
 #include <algorithm>
 
+#include "bpf/maps/insn_array.h"
 #include "bpf/verifier/internal.h"
 
 namespace uscx::bpf::verifier {
@@ -370,13 +371,9 @@ int check_cond_jump(Verifier& v, const Insn& insn) {
 }
 
 int insn_array_targets(Verifier&, const Map& map, u32 first, u32 last, std::vector<u32>& out) {
-  // struct bpf_insn_array_value: orig_off, xlated_off, ...; values lie one after the other.
-  const u64 address = map_direct_address(map);
-  if (!address) return -EINVAL;
   out.clear();
   for (u32 i = first; i <= last; ++i) {
-    const auto* value = reinterpret_cast<const u32*>(address + u64{i} * map.value_stride());
-    out.push_back(value[0]);
+    out.push_back(static_cast<const InsnArrayMap&>(map).target(i));
   }
   std::ranges::sort(out);
   out.erase(std::unique(out.begin(), out.end()), out.end());

@@ -119,10 +119,6 @@ int finish_program(Verifier& v, VerifyResult& result) {
         continue;
       }
       call(insn, desc->kfunc);
-    } else if (insn.code == isa::kGotox) {
-      stop_at(insn, "instruction gotox");
-    } else if (isa::class_of(insn) == isa::kLd) {
-      stop_at(insn, "instruction ld_abs or ld_ind");
     } else if (const auto field = convert_ctx_access(v, i, insn); !field.empty()) {
       stop_at(insn, std::string(field));
     }
@@ -131,6 +127,8 @@ int finish_program(Verifier& v, VerifyResult& result) {
   result.proof = proof_of(v);
   for (u32 s = 0; s < v.subprog_cnt; ++s) out.subprogram_starts.push_back(v.subprogs[s].start);
   for (const MapRef& ref : v.used_maps) out.maps.push_back(ref.map);
+  out.claims = v.insn_array_claims;
+  if (v.exception_callback) out.exception_callback = v.subprogs[v.exception_callback].start;
   out.insns = v.insns;
   out.stack_depth = v.max_stack_depth;
   return 0;

@@ -127,6 +127,7 @@ struct Verifier {
   std::vector<std::vector<u32>> jump_tables = {};
   std::vector<MapRef> used_maps = {};
   std::vector<const Map*> insn_array_maps = {};
+  std::vector<std::shared_ptr<void>> insn_array_claims = {};  // InsnArrayMap::claim
   const Map* arena = nullptr;
   std::map<std::pair<u32, s16>, KfuncDesc> kfuncs = {};
   StackLiveness liveness = {};

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "bpf/impl.h"
+#include "bpf/maps/insn_array.h"
 #include "bpf/verifier/internal.h"
 
 namespace uscx::bpf::verifier {
@@ -243,7 +244,14 @@ int add_used_map(Verifier& v, const MapRef& ref) {
   }
   if (int err = check_map(v, *ref.map)) return err;
   v.used_maps.push_back(ref);
-  if (ref.map->spec().type == kMtInsnArray) v.insn_array_maps.push_back(ref.map.get());
+  if (ref.map->spec().type == kMtInsnArray) {
+    auto claim = static_cast<InsnArrayMap&>(*ref.map).claim(v.insns);
+    if (!claim) {
+      return v.refuse(claim.error().value, "Failed to properly initialize insn array\n");
+    }
+    v.insn_array_maps.push_back(ref.map.get());
+    v.insn_array_claims.push_back(std::move(*claim));
+  }
   return static_cast<int>(v.used_maps.size()) - 1;
 }
 

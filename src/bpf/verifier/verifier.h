@@ -46,7 +46,9 @@ struct CheckedProgram {
   std::vector<u32> subprogram_starts;      // ascending; [0] = 0
   std::vector<std::shared_ptr<Map>> maps;  // in order of first use
   std::vector<const Kfunc*> kfuncs;
-  u32 stack_depth = 0;  // of the deepest chain
+  std::vector<std::shared_ptr<void>> claims;  // of its INSN_ARRAY maps
+  std::optional<u32> exception_callback;      // first instruction of the subprogram
+  u32 stack_depth = 0;                        // of the deepest chain
 };
 
 /// Linux: what print_verification_stats prints.
