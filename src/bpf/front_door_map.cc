@@ -88,9 +88,11 @@ Result<void> FrontDoor::map_btf(MapSpec& spec) {
   if (spec.type == uapi::kMapQueue || spec.type == uapi::kMapStack) return fail(kEnotsupp);
   if (map_has_no_btf(spec.type)) return fail(kEnotsupp);
   auto fields = parse_fields(types, spec.btf_value_type_id, spec.value_size);
-  if (!fields) return std::unexpected(fields.error());
-  if (int err = check_fields(*fields, spec.type, spec.flags)) return fail(err);
-  spec.fields = std::move(*fields);
+  // Fields that are wrong are as none: a program that uses one is refused. Linux: map->record.
+  if (fields) {
+    if (int err = check_fields(*fields, spec.type, spec.flags)) return fail(err);
+    spec.fields = std::move(*fields);
+  }
   spec.btf = *btf;
   return {};
 }

@@ -14,7 +14,7 @@ namespace uscx::bpf {
 namespace {
 
 constexpr u32 kMaxFields = 11;  // BTF_FIELDS_MAX
-constexpr u32 kMaxDepth = 4;    // MAX_RESOLVE_DEPTH of nested structs that are searched
+constexpr u32 kMaxDepth = 32;   // MAX_RESOLVE_DEPTH of nested structs that are searched
 
 struct NamedField {
   std::string_view name;
@@ -80,11 +80,11 @@ class Search {
       if (type.name != named.name) continue;
       const bool node = named.kind == FieldKind::kListNode || named.kind == FieldKind::kRbNode;
       if (node && of_ == FieldsOf::kMapValue) return {};
-      if (offset % named.align) return fail(EINVAL);
+      if (offset % named.align) return {};
       if (named.unique && record.has(named.kind)) return fail(E2BIG);
       return add({named.kind, offset, named.size, {}});
     }
-    if (depth >= kMaxDepth) return {};
+    if (depth >= kMaxDepth) return fail(E2BIG);
     for (const btf::Member& member : btf_.members(id)) {
       if (member.bitfield_size) continue;
       if (auto r = visit(member.type, offset + member.byte_offset(), depth + 1); !r) return r;
@@ -104,7 +104,7 @@ class Search {
       id = btf_.type(id).type;
     }
     if (!kind) return {};
-    if (offset % 8) return fail(EINVAL);
+    if (offset % 8) return {};
     id = btf_.resolve(id);
     const btf::Kind target = btf_.kind(id);
     if (target != btf::Kind::kStruct && target != btf::Kind::kFwd) return fail(EINVAL);

@@ -33,13 +33,46 @@ u32 loaded_flags(Verifier& v, const RegState& reg, const StructAccess& access) {
   return flags & ~clear;
 }
 
-/// A store into a kernel struct: only where the struct_ops type lets it.
+/// May the program store into kernel structs at all? Linux: ops->btf_struct_access.
+bool has_check_write(const Verifier& v) {
+  const StructOpsType* struct_ops = v.in.program.struct_ops;
+  return struct_ops ? struct_ops->has_check_write()
+                    : v.prog.type == kProgSchedCls || v.prog.type == kProgXdp;
+}
+
+/// Programs that see packets may set the mark of a connection. Linux:
+/// _nf_conntrack_btf_struct_access.
+int check_conntrack_write(const Verifier& v, const RegState& reg, s32 off, s32 size,
+                          std::string& why) {
+  if (!v.in.env.has_module("nf_conntrack")) return EACCES;
+  const btf::Btf& btf = *reg.btf();
+  const u32 id = btf.resolve(reg.btf_id());
+  if (btf.name(id) != "nf_conn" && btf.name(id) != "nf_conn___init") {
+    why = "only read is supported\n";
+    return EACCES;
+  }
+  const auto connection = btf.find("nf_conn", btf::Kind::kStruct);
+  const auto mark = btf.find_member_path(connection.value_or(id), "mark");
+  if (!mark || off != static_cast<s32>(mark->byte_offset())) {
+    why = fmt::format("no write support to nf_conn at off {}\n", off);
+    return EACCES;
+  }
+  const s32 end = off + static_cast<s32>(sizeof(u32));
+  if (off + size <= end) return 0;
+  why =
+      fmt::format("write access at off {} with size {} beyond the member of nf_conn ended at {}\n",
+                  off, size, end);
+  return EACCES;
+}
+
+/// A store into a kernel struct: only where the type of the program lets it.
 int check_kernel_write(Verifier& v, const RegState& reg, ArgNo arg, std::string_view name, s32 off,
                        s32 size) {
   std::string why;
   const StructOpsType* type = v.in.program.struct_ops;
-  const int err = type->check_write(*reg.btf(), reg.btf_id(), static_cast<u32>(off),
-                                    static_cast<u32>(size), v.in.program, why);
+  const int err = type ? type->check_write(*reg.btf(), reg.btf_id(), static_cast<u32>(off),
+                                           static_cast<u32>(size), v.in.program, why)
+                       : check_conntrack_write(v, reg, off, size, why);
   if (!err) return 0;
   v.log.add(why);
   v.log("{} cannot write into ptr_{} at off={} size={}\n", arg.text(), name, off, size);
@@ -101,8 +134,7 @@ int check_btf_access(Verifier& v, RegState& reg, ArgNo arg, s32 off, s32 size, A
   if (type != kRead && may_fault_on_deref(reg.type)) {
     return v.refuse(EACCES, "only read is supported\n");
   }
-  const StructOpsType* struct_ops = v.in.program.struct_ops;
-  if (struct_ops && struct_ops->has_check_write() && !is_alloc(reg.type) && type == kWrite) {
+  if (has_check_write(v) && !is_alloc(reg.type) && type == kWrite) {
     return check_kernel_write(v, reg, arg, name, off, size);
   }
   if (type != kRead && !is_alloc_object(reg.type)) {

@@ -160,10 +160,25 @@ bool table_access(Verifier& v, s32 off, s32 size, Access type, bool ldsx, CtxInf
   return true;
 }
 
+/// The list of packets to free, which a packet scheduler's enqueue is given. Linux:
+/// bpf_qdisc_is_valid_access.
+bool qdisc_access(Verifier& v, s32 off, Access type, CtxInfo& info) {
+  constexpr u32 kToFree = 2;
+  if (v.prog.struct_ops_type != "Qdisc_ops" || v.in.program.member_name != "enqueue") return false;
+  const u32 arg = ctx_arg_index(v.attach.btf ? *v.attach.btf : v.vmlinux, v.attach.proto, off);
+  const auto id = v.vmlinux.find("bpf_sk_buff_ptr", btf::Kind::kStruct);
+  if (arg != kToFree || type != kRead || !id) return false;
+  info.type = kPtrToBtfId | kTrusted;
+  info.btf = &v.vmlinux;
+  info.btf_id = *id;
+  return true;
+}
+
 bool is_valid_access(Verifier& v, s32 off, s32 size, Access type, bool ldsx, CtxInfo& info) {
   if (context_rule(v.prog) == ContextRule::kTable) {
     return table_access(v, off, size, type, ldsx, info);
   }
+  if (qdisc_access(v, off, type, info)) return true;
   // Linux: bpf_tracing_btf_ctx_access and its like.
   constexpr s32 kLimit = 8 * 12;  // MAX_BPF_FUNC_ARGS
   if (off < 0 || off >= kLimit) return false;

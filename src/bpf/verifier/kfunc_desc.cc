@@ -192,6 +192,20 @@ class ArgClassifier {
   const Btf& btf_;
 };
 
+/// NAME_impl stands in the BTF for the whole prototype of a kfunc NAME with implicit arguments; the
+/// kernel has no function of that name.
+bool is_only_prototype(Verifier& v, const Btf& btf, std::string_view name, s16 off) {
+  constexpr std::string_view kSuffix = "_impl";
+  if (!name.ends_with(kSuffix)) return false;
+  name.remove_suffix(kSuffix.size());
+  const auto id = btf.find(name, Kind::kFunc);
+  if (!id) return false;
+  std::string why;
+  const auto whole = v.in.env.kfunc(*id, off, why);
+  const KfuncProto* known = whole && whole->proto ? whole->proto : kfunc_proto(name);
+  return known && known->has(kKf_ImplicitArgs);
+}
+
 }  // namespace
 
 int describe_kfunc(Verifier& v, u32 func_id, s16 off, KfuncDesc& out) {
@@ -226,6 +240,9 @@ int describe_kfunc(Verifier& v, u32 func_id, s16 off, KfuncDesc& out) {
   out.proto = *proto;
   out.public_args = out.nr_args();
 
+  if (!ref->proto && !out.kfunc && is_only_prototype(v, *out.btf, out.name, off)) {
+    return v.refuse(EINVAL, "cannot find address for kernel function {}\n", out.name);
+  }
   const KfuncProto* known = ref->proto ? ref->proto : off == 0 ? kfunc_proto(out.name) : nullptr;
   const bool hooked = known && kfunc_allowed(*known, v.prog);
   if (known)

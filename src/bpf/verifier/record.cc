@@ -17,7 +17,7 @@ using btf::Kind;
 
 namespace {
 
-constexpr u32 kMaxDepth = 5;
+constexpr u32 kMaxDepth = 32;   // MAX_RESOLVE_DEPTH
 constexpr u32 kMaxFields = 11;  // BTF_FIELDS_MAX
 
 struct NamedField {
@@ -38,8 +38,14 @@ class FieldSearch {
   FieldSearch(const Btf& btf, const Btf& vmlinux, u32 mask, Record& out)
       : btf_(btf), vmlinux_(vmlinux), mask_(mask), out_(out) {}
 
+  /// Then there is no record at all. Linux: E2BIG.
+  bool too_many() const { return too_deep_ || out_.fields.size() > kMaxFields; }
+
   void members(u32 id, u32 offset, u32 depth) {
-    if (depth >= kMaxDepth) return;
+    if (depth >= kMaxDepth) {
+      too_deep_ = true;
+      return;
+    }
     const auto members = btf_.members(id);
     for (u32 i = 0; i < members.size(); ++i) {
       if (members[i].bitfield_size) continue;
@@ -56,7 +62,7 @@ class FieldSearch {
     }
     const u32 id = btf_.resolve(type);
     const u32 stride = btf_.size_of(id).value_or(0);
-    for (u32 i = 0; i < elems && out_.fields.size() < kMaxFields; ++i) {
+    for (u32 i = 0; i < elems && !too_many(); ++i) {
       const std::size_t before = out_.fields.size();
       element(type, id, owner, component, offset + i * stride, depth);
       if (out_.fields.size() == before) break;  // an element without: so are the others
@@ -121,6 +127,7 @@ class FieldSearch {
   const Btf& btf_;
   const Btf& vmlinux_;
   u32 mask_;
+  bool too_deep_ = false;
   Record& out_;
 };
 
@@ -182,6 +189,7 @@ std::unique_ptr<Record> Records::parse(const Btf& btf, u32 id, u32 mask, u32 siz
       search.one(btf.type(var.type).type, var.type, -1, var.offset, 0);
     }
   }
+  if (search.too_many()) return nullptr;
   std::erase_if(record->fields, [&](const RecordField& f) { return f.offset + f.size > size; });
   if (record->fields.empty()) return nullptr;
   std::ranges::sort(record->fields, {}, &RecordField::offset);

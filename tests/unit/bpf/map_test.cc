@@ -139,7 +139,10 @@ TEST_F(MapTest, SpecialFieldsAreFound) {
   EXPECT_EQ(check_fields(*record, uapi::kMapPercpuArray, 0), EOPNOTSUPP);
   EXPECT_EQ(check_fields(*record, uapi::kMapArray, uapi::kRdonlyProg), EACCES);
   EXPECT_EQ(parse_fields(*btf, two_timers, 32).error().value, E2BIG);
-  EXPECT_EQ(parse_fields(*btf, odd, 24).error().value, EINVAL);
+  // Linux: btf_find_field_one leaves out what is not aligned.
+  const auto unaligned = parse_fields(*btf, odd, 24);
+  ASSERT_TRUE(unaligned.has_value());
+  EXPECT_TRUE(unaligned->fields.empty());
 }
 
 }  // namespace
