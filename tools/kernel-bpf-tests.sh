@@ -7,6 +7,8 @@
 #   DEST/VERSION/bpf/*.bpf.o       one object a file of progs/
 #   DEST/VERSION/bpf/vmlinux.btf   the types of Debian's kernel of that version
 #   DEST/VERSION/bpf/bpf_testmod.{o,tsv}   those of the module the tests use, and its kfuncs
+#   DEST/VERSION/bpf/nf_conntrack.btf      those of another, of Debian's kernel
+#   DEST/VERSION/bpf/btf__*.o      types that single tests want (__btf_path)
 #   DEST/VERSION/bpf/clang19/scx_qmap.bpf.o   a scheduler that the kernel refuses
 # from the same packages as kernel-schedulers.sh and kept in the same cache.
 set -e -o pipefail
@@ -19,6 +21,7 @@ version=${2:-7.3}
 
 # Counted up when this script changes what it makes.
 recipe=1
+types_recipe=2
 
 # compile SOURCE: into $OUT; its complaints into $OUT/log.
 compile() {
@@ -55,6 +58,18 @@ build_qmap() {	# VERSION
 	rm -rf "$root/bpf/clang19/include"
 }
 
+# The headers of libbpf and of the kernel's types: into $INCLUDE.
+make_headers() {	# VERSION
+	local root=$USCX_CACHE/kernel/$1
+	rm -rf "$INCLUDE"
+	mkdir -p "$INCLUDE/bpf"
+	python3 "$root/src/scripts/bpf_doc.py" --header --file "$TOOLS/include/uapi/linux/bpf.h" \
+		> "$INCLUDE/bpf/bpf_helper_defs.h"
+	cp "$TOOLS"/lib/bpf/{bpf_helpers.h,bpf_tracing.h,bpf_core_read.h,bpf_endian.h,usdt.bpf.h} \
+		"$INCLUDE/bpf/"
+	cp "$root/vmlinux.h" "$INCLUDE/"
+}
+
 build() {	# VERSION
 	local root=$USCX_CACHE/kernel/$1
 	[ "$(cat "$root/bpf/recipe" 2>/dev/null)" != "$recipe" ] || return 0
@@ -67,20 +82,11 @@ build() {	# VERSION
 	INCLUDE=$OUT/include
 	export CLANG TOOLS TESTS OUT INCLUDE
 	rm -rf "$OUT"
-	mkdir -p "$INCLUDE/bpf" "$OUT/log"
-	python3 "$root/src/scripts/bpf_doc.py" --header --file "$TOOLS/include/uapi/linux/bpf.h" \
-		> "$INCLUDE/bpf/bpf_helper_defs.h"
-	cp "$TOOLS"/lib/bpf/{bpf_helpers.h,bpf_tracing.h,bpf_core_read.h,bpf_endian.h,usdt.bpf.h} \
-		"$INCLUDE/bpf/"
-	cp "$root/vmlinux.h" "$INCLUDE/"
+	mkdir -p "$OUT/log"
+	make_headers "$1"
 	say "compiling the annotated BPF selftests of Linux $(cat "$root/version")"
 	grep -lE '__(success|failure)\b' "$TESTS"/progs/*.c |
 		xargs -n 1 -P "$(nproc)" bash -c 'compile "$1"' compile
-	mkdir -p "$INCLUDE/linux"
-	: > "$INCLUDE/linux/types.h"
-	"$here/kernel-testmod.py" "$TESTS/test_kmods" "$INCLUDE/testmod.c" "$OUT/bpf_testmod.tsv"
-	"$CLANG" -g -O2 --target=bpfel -std=gnu11 -w -fms-extensions -I"$INCLUDE" \
-		-I"$TESTS/test_kmods" -c "$INCLUDE/testmod.c" -o "$OUT/bpf_testmod.o"
 	llvm-strip-19 -g "$OUT"/*.o
 	cp "$root/vmlinux.btf" "$root/version" "$OUT/"
 	rm -rf "$INCLUDE"
@@ -89,7 +95,35 @@ build() {	# VERSION
 	mv "$OUT" "$root/bpf"
 }
 
+# Tests that say elsewhere what is expected, and the types that stand beside the objects.
+build_types() {	# VERSION
+	local root=$USCX_CACHE/kernel/$1 name
+	[ "$(cat "$root/bpf/types.recipe" 2>/dev/null)" != "$types_recipe" ] || return 0
+	CLANG=$("$here/fetch-bpf-clang.sh")
+	TOOLS=$root/src/tools
+	TESTS=$TOOLS/testing/selftests/bpf
+	OUT=$root/bpf
+	INCLUDE=$root/bpf.include
+	make_headers "$1"
+	mkdir -p "$INCLUDE/linux" "$INCLUDE/log"
+	for name in $(sed -n 's/.*__btf_path("\(.*\)\.bpf\.o").*/\1/p' "$TESTS"/progs/*.c | sort -u); do
+		# (not as .bpf.o: these are no tests)
+		(OUT=$INCLUDE; compile "$TESTS/progs/$name.c")
+		mv "$INCLUDE/$name.bpf.o" "$OUT/$name.o"
+	done
+	compile "$TESTS/progs/exceptions.c"
+	: > "$INCLUDE/linux/types.h"
+	"$here/kernel-testmod.py" "$TESTS/test_kmods" "$INCLUDE/testmod.c" "$OUT/bpf_testmod.tsv"
+	"$CLANG" -g -O2 --target=bpfel -std=gnu11 -w -fms-extensions -I"$INCLUDE" \
+		-I"$TESTS/test_kmods" -c "$INCLUDE/testmod.c" -o "$OUT/bpf_testmod.o"
+	module_types "$1" nf_conntrack "$OUT/nf_conntrack.btf"
+	llvm-strip-19 -g "$OUT"/bpf_testmod.o "$OUT"/btf__*.o "$OUT"/exceptions.bpf.o
+	rm -rf "$INCLUDE"
+	echo "$types_recipe" > "$OUT/types.recipe"
+}
+
 with_lock "kernel-$version" build "$version"
+with_lock "kernel-$version" build_types "$version"
 for v in 7.2 7.3; do
 	[ -d "$USCX_CACHE/kernel/$v/src" ] || continue
 	with_lock "kernel-$v" build_qmap "$v"

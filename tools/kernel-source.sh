@@ -42,27 +42,48 @@ need_source() {
 	fetch_source "$1" "$root"
 }
 
-# need_btf VERSION: the types of Debian's own kernel of that version.
-need_btf() {
-	local root=$USCX_CACHE/kernel/$1 package version deb newer found= last=
-	[ ! -s "$root/vmlinux.btf" ] || return 0
+# kernel_package VERSION KIND: Debian's package of that kind (binary, modules) of its own kernel,
+# as PACKAGE=VERSION: the source's own version where there is one, else the newest.
+kernel_package() {
+	local package version newer found= last=
 	private_apt_init binary deb trixie trixie-backports sid experimental
-	# The image of the source's own version where there is one, else the newest.
-	version=$(cat "$root/version")
+	version=$(cat "$USCX_CACHE/kernel/$1/version")
 	for package in $(private_apt binary apt-cache search --names-only \
-		"^linux-binary-${1//./\\.}[^ ]*cloud-amd64\$" |
+		"^linux-$2-${1//./\\.}[^ ]*cloud-amd64\$" |
 		cut -d ' ' -f 1 | sort -V); do
 		newer=$(private_apt binary apt-cache madison "$package" | cut -d '|' -f 2 | tr -d ' ')
 		grep -qFx "$version" <<< "$newer" && found=$package
 		last=$package
 	done
 	package=${found:-$last}
-	[ -n "$package" ] || die "the archive has no kernel image of $1"
+	[ -n "$package" ] || die "the archive has no linux-$2 of $1"
 	[ -n "$found" ] || version=$(newest "$package" "$1")
-	deb=$(deb_fetch binary "$package=$version")
+	printf '%s\n' "$package=$version"
+}
+
+# module_types VERSION MODULE OUT: the BTF of a module of that kernel, split from need_btf's.
+module_types() {
+	local dir=$USCX_CACHE/kernel/$1/module package deb
+	package=$(kernel_package "$1" modules)
+	deb=$(deb_fetch binary "$package")
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	say "taking the types of $2 out of $package"
+	dpkg-deb --fsys-tarfile "$deb" | tar x -C "$dir" --wildcards "*/$2.ko.xz"
+	xz -dc "$(find "$dir" -name "$2.ko.xz")" > "$dir/$2.ko"
+	llvm-objcopy-19 --dump-section ".BTF=$3" "$dir/$2.ko" /dev/null
+	rm -rf "$dir"
+}
+
+# need_btf VERSION: the types of Debian's own kernel of that version.
+need_btf() {
+	local root=$USCX_CACHE/kernel/$1 package deb
+	[ ! -s "$root/vmlinux.btf" ] || return 0
+	package=$(kernel_package "$1" binary)
+	deb=$(deb_fetch binary "$package")
 	rm -rf "$root/image"
 	mkdir -p "$root/image"
-	say "taking the types out of $package $version"
+	say "taking the types out of $package"
 	dpkg-deb -x "$deb" "$root/image"
 	"$(dirname "${BASH_SOURCE[0]}")/kernel-btf.py" "$(find "$root/image" -name 'vmlinuz*' -type f | head -n 1)" \
 		"$root/vmlinux.btf.new"

@@ -46,6 +46,9 @@ def main():
     header = (kmods / "bpf_testmod.h").read_text()
 
     code = [HEAD]
+    # Compilers keep a struct whole only where something is of its type.
+    code += [f"struct {name} uscx_root_struct_{name};\n"
+             for name in re.findall(r"^struct (\w+) \{", header, re.M)]
     code += [m[0] + "\n" for m in re.finditer(
         r"^(?:struct|union) bpf_testmod_\w+ \{[^{}]*\};", text, re.M)]
     defined = functions(text)

@@ -37,8 +37,8 @@ endfunction()
 # verdicts, and run where they are accepted; verification time here and in this machine's kernel.
 set(verifier tests/conformance/verifier)
 uscx_loader_program(conformance_verifier ${verifier}/main.cc ${verifier}/expectations.cc
-  ${verifier}/messages.cc ${verifier}/subject.cc ${verifier}/testmod.cc ${verifier}/testmod_btf.cc
-  ${verifier}/workers.cc)
+  ${verifier}/elsewhere.cc ${verifier}/messages.cc ${verifier}/subject.cc ${verifier}/conntrack.cc
+  ${verifier}/testmod.cc ${verifier}/testmod_btf.cc ${verifier}/workers.cc)
 uscx_loader_program(conformance_random ${verifier}/random/main.cc ${verifier}/random/batch.cc
   ${verifier}/random/engines.cc ${verifier}/random/machine.cc ${verifier}/random/run_check.cc ${verifier}/random/sound.cc
   ${verifier}/random/generate.cc

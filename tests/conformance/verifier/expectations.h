@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/types.h"
@@ -34,6 +35,7 @@ struct Expectations {
   std::string btf_path;       // __btf_path: types of kfuncs come from this file
   std::string btf_func_path;  // __btf_func_path: so do parameter names
   u32 linear_size = 0;        // of the skb; 0: whole
+  std::vector<u8> packet;     // that it is run on; empty: TEST_DATA_LEN zeros
 
   /// Why the program is no test here, or empty. What can be said of whole groups; single programs
   /// are in the ledger.
@@ -45,5 +47,8 @@ inline constexpr s32 kAnyRetval = 0xbadcafe;
 
 /// Reads the tags on FUNC `program`. The problem, where a tag is not understood.
 std::string read_expectations(const ::btf* types, const std::string& program, Expectations& out);
+
+/// Adds what the kernel expects of the program in another file (elsewhere.cc).
+void expect_from_elsewhere(std::string_view file, Expectations& spec);
 
 }  // namespace uscx::conformance

@@ -18,6 +18,7 @@
 #include "bpf/exec/jit.h"
 #include "bpf/impl.h"
 #include "cli/loader_host.h"
+#include "conformance/verifier/conntrack.h"
 #include "conformance/verifier/subject.h"
 #include "conformance/verifier/testmod.h"
 #include "conformance/verifier/workers.h"
@@ -49,12 +50,14 @@ std::string_view word(Agreement a) {
 class Checker final : public Worker {
  public:
   Checker(const Options& options, const std::vector<Item>& items,
-          std::span<const std::byte> vmlinux, const std::optional<Testmod>& module)
+          std::span<const std::byte> vmlinux, const std::optional<Testmod>& module,
+          std::span<const std::byte> conntrack)
       : options_(options),
         items_(items),
         host_(btf::parse_version(options.kernel).value(), vmlinux) {
     if (!vmlinux.empty()) register_kernel_struct_ops(host_.kernel().bpf());
     if (module) register_testmod(host_.kernel().bpf(), *module).value();
+    if (!conntrack.empty()) register_conntrack(host_.kernel().bpf(), conntrack).value();
   }
 
   std::string check(u32 index) override {
@@ -67,6 +70,7 @@ class Checker final : public Worker {
       const Outcome interpreted = load(item);
       engine.use(bpf::default_engine());
       o.retval = interpreted.retval;
+      if (o.streams == Agreement::kAgrees) o.streams = interpreted.streams;
       if (o.note.empty() && !interpreted.note.empty()) o.note = "interpreter: " + interpreted.note;
     }
     if (options_.show_log) {
@@ -75,14 +79,17 @@ class Checker final : public Worker {
       std::fflush(stdout);
     }
     if (!item.spec().annotated) o.note = fmt::format("load={} {}", o.errnum, o.last_line);
-    return fmt::format("{} {} {}\t{}", word(o.verdict), word(o.messages), word(o.retval), o.note);
+    return fmt::format("{} {} {} {}\t{}", word(o.verdict), word(o.messages), word(o.retval),
+                       word(o.streams), o.note);
   }
 
  private:
   Outcome load(const Item& item) {
     Outcome o;
     host_.run([&] {
-      o = item.object->check(item.program, [this] { return host_.take_kernel_log(); });
+      o = item.object->check(item.program,
+                             {.take_log = [this] { return host_.take_kernel_log(); },
+                              .pass_time = [this] { host_.kernel().sleep_ns(Nanos::from_ms(1)); }});
       host_.kernel().bpf().reap_closed_fds();
     });
     return o;
@@ -132,7 +139,9 @@ int run(const Options& options) {
     return 2;
   }
   std::optional<Testmod> module;
+  std::vector<std::byte> conntrack;
   if (!options.module.empty()) {
+    conntrack = read_file(options.module + "/nf_conntrack.btf");
     auto loaded = load_testmod(options.module, vmlinux);
     if (!loaded) {
       fmt::print(stderr, "{}\n", loaded.error().message);
@@ -142,7 +151,9 @@ int run(const Options& options) {
   }
   WorkerPool pool;
   pool.jobs = options.jobs;
-  pool.make_worker = [&] { return std::make_unique<Checker>(options, items, vmlinux, module); };
+  pool.make_worker = [&] {
+    return std::make_unique<Checker>(options, items, vmlinux, module, conntrack);
+  };
   pool.done = [&](u32 index, const std::string& answer, bool lost) {
     const Item& item = items[index];
     const std::string rest =
@@ -165,7 +176,7 @@ int main(int argc, char** argv) {
   app.add_option("--only", options.only, "Programs whose FILE/PROGRAM contains this");
   app.add_option("--vmlinux", options.vmlinux, "Kernel BTF to verify against");
   app.add_option("--module", options.module,
-                 "Directory with bpf_testmod.o and .tsv: that module's types");
+                 "Directory with bpf_testmod.o and .tsv, nf_conntrack.btf: those modules' types");
   app.add_option("--kernel", options.kernel, "Kernel version to be")->capture_default_str();
   app.add_option("-j,--jobs", options.jobs, "Processes")->capture_default_str();
   app.add_flag("--log", options.show_log, "Print each program's verifier log");

@@ -23,6 +23,8 @@ namespace uscx::conformance {
 namespace {
 
 constexpr std::size_t kLogSize = 2u << 20;  // TEST_LOADER_LOG_BUF_SZ
+constexpr int kStreamRead = 37;             // BPF_PROG_STREAM_READ_BY_FD
+constexpr u32 kStdout = 1, kStderr = 2;     // BPF_STDOUT, BPF_STDERR
 constexpr u32 kTestDataLen = 64;            // TEST_DATA_LEN
 
 std::string g_libbpf;
@@ -75,14 +77,14 @@ bpf_program* select(bpf_object* object, const std::vector<Expectations>& specs, 
 
 /// Runs the program as the kernel's test_loader does; the problem, or empty.
 std::string run(const bpf_program* program, const Expectations& spec, s32& value) {
-  std::array<u8, kTestDataLen> in{};
+  const std::vector<u8> in = spec.packet.empty() ? std::vector<u8>(kTestDataLen) : spec.packet;
   std::array<u8, kTestDataLen << 2> out{};
   __sk_buff skb{};
   bpf_attr attr{};
   attr.test.prog_fd = static_cast<u32>(bpf_program__fd(program));
   if (bpf_program__type(program) != BPF_PROG_TYPE_SYSCALL) {
     attr.test.data_in = reinterpret_cast<u64>(in.data());
-    attr.test.data_size_in = in.size();
+    attr.test.data_size_in = static_cast<u32>(in.size());
     attr.test.data_out = reinterpret_cast<u64>(out.data());
     attr.test.data_size_out = out.size();
     attr.test.repeat = 1;
@@ -97,6 +99,35 @@ std::string run(const bpf_program* program, const Expectations& spec, s32& value
   }
   value = static_cast<s32>(attr.test.retval);
   return {};
+}
+
+/// What the program has written to a stream.
+std::string read_stream(const bpf_program* program, u32 stream) {
+  std::string text(kLogSize, '\0');
+  struct {
+    u64 buf;
+    u32 len, id, prog_fd;
+  } attr = {.buf = reinterpret_cast<u64>(text.data()),
+            .len = static_cast<u32>(text.size()),
+            .id = stream,
+            .prog_fd = static_cast<u32>(bpf_program__fd(program))};
+  const long bytes = syscall(SYS_bpf, kStreamRead, &attr, offsetof(decltype(attr), prog_fd) + 4);
+  text.resize(bytes < 0 ? 0 : static_cast<std::size_t>(bytes));
+  return text;
+}
+
+/// The difference from what is expected in the streams after a run; empty where there is none.
+std::string check_streams(const bpf_program* program, const Expectations& spec) {
+  std::string problem;
+  auto check = [&](u32 stream, const std::vector<Pattern>& patterns) {
+    if (patterns.empty() || !problem.empty()) return;
+    const std::string text = read_stream(program, stream);
+    problem = first_mismatch(text, patterns);
+    if (!problem.empty()) problem += fmt::format("; stream {}: {:?}", stream, text);
+  };
+  check(kStdout, spec.stdout_stream);
+  check(kStderr, spec.stderr_stream);
+  return problem;
 }
 
 /// Registers every struct_ops map of the object, as a test that runs a program expects.
@@ -120,8 +151,20 @@ class Attachments {
   std::vector<bpf_link*> links_;
 };
 
+/// What prog_tests/exceptions.c does first.
+std::string fill_jump_table(const bpf_object* object) {
+  const bpf_program* target =
+      bpf_object__find_program_by_name(object, "exception_tail_call_target");
+  const bpf_map* map = bpf_object__find_map_by_name(object, "jmp_table");
+  const u32 key = 0;
+  const int fd = target ? bpf_program__fd(target) : -1;
+  if (map && bpf_map__update_elem(map, &key, sizeof(key), &fd, sizeof(fd), 0) == 0) return {};
+  return fmt::format("jmp_table cannot be filled: {}", std::strerror(errno));
+}
+
 /// What prog_tests/verifier.c puts into a map before a program of these files runs.
 std::string fill_maps(const std::string& file, const bpf_object* object) {
+  if (file == "exceptions") return fill_jump_table(object);
   const char* name = file == "verifier_array_access"      ? "map_array_ro"
                      : file == "verifier_value_ptr_arith" ? "map_array_48b"
                                                           : nullptr;
@@ -141,11 +184,10 @@ Agreement agreement(bool agrees) {
   return agrees ? Agreement::kAgrees : Agreement::kDiffers;
 }
 
-void check_retval(const ObjectFile::KernelLog& kernel_log, const std::string& file,
-                  bpf_object* object, const bpf_program* program, const Expectations& spec,
-                  Outcome& outcome) {
+void check_retval(const Machine& machine, const std::string& file, bpf_object* object,
+                  const bpf_program* program, const Expectations& spec, Outcome& outcome) {
   Attachments attachments;
-  if (kernel_log) kernel_log();
+  machine.take_log();
   s32 value = 0;
   std::string problem = attachments.attach(object);
   if (problem.empty()) problem = fill_maps(file, object);
@@ -153,15 +195,18 @@ void check_retval(const ObjectFile::KernelLog& kernel_log, const std::string& fi
   if (problem.empty() && *spec.retval != kAnyRetval && value != *spec.retval) {
     problem = fmt::format("returned {}, expected {}", value, *spec.retval);
   }
-  if (kernel_log) {
-    // A run that faulted is no agreement, whatever it returned.
-    for (const std::string& line : kernel_log()) {
-      if (line.find("fault") == line.npos) continue;
-      problem += problem.empty() ? line : "; " + line;
-    }
+  // A run that faulted is no agreement, whatever it returned.
+  for (const std::string& line : machine.take_log()) {
+    if (line.find("fault") == line.npos) continue;
+    problem += problem.empty() ? line : "; " + line;
   }
   outcome.retval = agreement(problem.empty());
   if (outcome.note.empty()) outcome.note = problem;
+  if (spec.stdout_stream.empty() && spec.stderr_stream.empty()) return;
+  machine.pass_time();
+  const std::string unlike = check_streams(program, spec);
+  outcome.streams = agreement(unlike.empty());
+  if (outcome.note.empty()) outcome.note = unlike;
 }
 
 }  // namespace
@@ -182,6 +227,7 @@ std::string ObjectFile::open(const std::string& path) {
     const std::string bad =
         read_expectations(bpf_object__btf(object), bpf_program__name(program), spec);
     if (!bad.empty()) problem = fmt::format("{}: {}", bpf_program__name(program), bad);
+    expect_from_elsewhere(name_, spec);
     programs_.push_back(std::move(spec));
   }
   bpf_object__close(object);
@@ -192,12 +238,17 @@ bpf_object* ObjectFile::open_again(const Expectations& spec) const {
   bpf_object_open_opts opts{};
   opts.sz = sizeof(opts);
   opts.object_name = name_.c_str();
-  const std::string& types = spec.btf_path.empty() ? spec.btf_func_path : spec.btf_path;
+  std::string types = spec.btf_path.empty() ? spec.btf_func_path : spec.btf_path;
+  if (constexpr std::string_view kObject = ".bpf.o"; types.ends_with(kObject)) {
+    // It lies beside the object, under a name that does not look like a test's.
+    types.resize(types.size() - kObject.size());
+    types = std::filesystem::path(path_).parent_path() / (types + ".o");
+  }
   if (!types.empty()) opts.btf_custom_path = types.c_str();
   return bpf_object__open_mem(bytes_.data(), bytes_.size(), &opts);
 }
 
-Outcome ObjectFile::check(std::size_t index, const KernelLog& kernel_log) const {
+Outcome ObjectFile::check(std::size_t index, const Machine& machine) const {
   const Expectations& spec = programs_[index];
   Outcome outcome;
   g_libbpf.clear();
@@ -234,7 +285,7 @@ Outcome ObjectFile::check(std::size_t index, const KernelLog& kernel_log) const 
     outcome.note = fmt::format("{}; last line: {}", mismatch, outcome.last_line);
   }
   if (spec.retval && !spec.fails && outcome.loaded) {
-    check_retval(kernel_log, name_, object, program, spec, outcome);
+    check_retval(machine, name_, object, program, spec, outcome);
   } else if (spec.retval && !spec.fails) {
     outcome.retval = Agreement::kDiffers;
   }

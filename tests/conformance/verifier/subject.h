@@ -24,8 +24,17 @@ struct Outcome {
   Agreement verdict = Agreement::kNotAsked;
   Agreement messages = Agreement::kNotAsked;
   Agreement retval = Agreement::kNotAsked;
-  std::string note;       // of the first difference
+  Agreement streams = Agreement::kNotAsked;  // BPF_STDOUT and BPF_STDERR
+  std::string note;                          // of the first difference
   std::string last_line;  // of the log, before its statistics; libbpf's where there is no log
+};
+
+/// The machine that the kernel is on.
+struct Machine {
+  /// What was said (dmesg) since last time.
+  std::function<std::vector<std::string>()> take_log = [] { return std::vector<std::string>(); };
+  /// Lets a little pass, so that timers that are due run.
+  std::function<void()> pass_time = [] {};
 };
 
 /// One object file, read once.
@@ -36,11 +45,9 @@ class ObjectFile {
   const std::string& name() const { return name_; }
   /// Every program, in the object's order, annotated or not.
   const std::vector<Expectations>& programs() const { return programs_; }
-  /// What the kernel has said (dmesg) since the last call.
-  using KernelLog = std::function<std::vector<std::string>()>;
   /// Loads program `index` with those marked auxiliary, and runs it where a value is expected.
   /// The kernel is whichever one this process's bpf(2) reaches.
-  Outcome check(std::size_t index, const KernelLog& kernel_log = {}) const;
+  Outcome check(std::size_t index, const Machine& machine = {}) const;
 
  private:
   bpf_object* open_again(const Expectations& spec) const;

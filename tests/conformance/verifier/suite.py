@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The kernel's BPF selftests: each annotated program, loaded by itself through libbpf and the front
-door; its verdict, messages and return value compared with the annotations.
+door; its verdict, messages, return value and what it wrote to its streams compared with the
+annotations.
 
 What is left out stands in ledger.tsv by name and reason. floor.json has what must agree at least,
 in per cent: it is raised as the verifier grows, and a run that falls below it fails.
@@ -10,7 +11,7 @@ import csv
 import json
 import subprocess
 
-KINDS = ("verdict", "messages", "retval")
+KINDS = ("verdict", "messages", "retval", "streams")
 
 
 class Row:

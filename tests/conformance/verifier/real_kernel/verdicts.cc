@@ -25,7 +25,7 @@ void check(const ObjectFile& object, std::size_t index, std::FILE* logs) {
   const Outcome o = object.check(index);
   fmt::print("{}\t{}\t{}\t{} {} {} {}\tload={} {}\n", object.name(), spec.program,
              spec.fails ? "failure" : "success", word(o.verdict), word(o.messages), word(o.retval),
-             word(o.xlated), o.errnum, o.last_line);
+             word(o.streams), o.errnum, o.last_line);
   std::fflush(stdout);
   if (!logs) return;
   fmt::print(logs, "=== {} {} load={}\n{}", object.name(), spec.program, o.errnum, o.log);
