@@ -29,9 +29,10 @@ class MachineFile {
     if (reader_.expect(root, Kind::kObject, "a machine")) {
       reader_.only(root, "a machine",
                    {"description", "nodes", "llcs", "cores", "threads", "cpus", "distances",
-                    "costs", "nohz_full"});
+                    "costs", "nohz_full", "pmu"});
       shape(root);
       if (const Value* v = root.find("nohz_full")) nohz_full(*v);
+      if (const Value* v = root.find("pmu")) spec_.topology.pmu = reader_.boolean(*v, "'pmu'");
       if (const Value* v = root.find("distances")) distances(*v);
       if (const Value* v = root.find("costs")) costs(*v);
       if (const Value* v = root.find("description")) {
@@ -91,11 +92,13 @@ class MachineFile {
       t.cpus.push_back(cpu);
     }
     if (!reader_.failed()) check_nesting(list);
-    t.description = fmt::format("{}: {} CPUs, {} nodes, {} LLCs, {} cores", document_.name,
-                                t.nr_cpus(), t.nr_nodes, t.nr_llcs, t.nr_cores);
+    t.description =
+        fmt::format("{}: {} CPUs, {} nodes, {} LLCs, {} cores", document_.name, t.nr_cpus(),
+                    t.nr_nodes - t.absent_nodes.size(), t.nr_llcs, t.nr_cores);
   }
 
-  /// A core lies in one LLC, an LLC in one node; numbers have no gaps; CPU 0, which boots, is on.
+  /// A core lies in one LLC, an LLC in one node; numbers have no gaps, but those of nodes; CPU 0,
+  /// which boots, is on.
   void check_nesting(const Value& list) {
     Topology& t = spec_.topology;
     std::map<u32, u32> llc_of_core;
@@ -114,10 +117,12 @@ class MachineFile {
     }
     t.nr_cores = static_cast<u32>(llc_of_core.size());
     t.nr_llcs = static_cast<u32>(node_of_llc.size());
-    t.nr_nodes = static_cast<u32>(nodes.size());
+    t.nr_nodes = *nodes.rbegin() + 1;
+    for (u32 node = 0; node < t.nr_nodes; ++node) {
+      if (!nodes.contains(node)) t.absent_nodes.push_back(node);
+    }
     no_gap(list, "core", llc_of_core.rbegin()->first, t.nr_cores);
     no_gap(list, "LLC", node_of_llc.rbegin()->first, t.nr_llcs);
-    no_gap(list, "node", *nodes.rbegin(), t.nr_nodes);
     if (!t.cpus[0].online) reader_.fail(list.items[0].at, "CPU 0 must be online");
     t.distances = make_topology({.nodes = t.nr_nodes}).distances;
   }

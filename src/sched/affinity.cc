@@ -36,7 +36,12 @@ CpuId any_active(Kernel& kernel, const abi::cpumask& mask) {
 
 void Kernel::set_cpus_allowed_common(Task& p, const abi::cpumask* new_mask) {
   USCX_ASSERT(p.pi_lock.held_by(held()));
-  if (new_mask != &p.cpus_mask) p.cpus_mask = *new_mask;
+  // By their addresses: what migrate_disable() and migrate_enable() point it at.
+  if (new_mask == &p.cpus_mask || private_->is_cpumask_of(new_mask, p.cpu)) {
+    p.cpus_ptr = new_mask;
+    return;
+  }
+  p.cpus_mask = *new_mask;
   p.nr_cpus_allowed = static_cast<int>(bitmap::weight(p.cpus_mask.bits, nr_cpus()));
 }
 
@@ -48,6 +53,13 @@ Result<void> Kernel::set_affinity(Task& p, const abi::cpumask& mask) {
     if (bitmap::test(mask.bits, i)) bitmap::set(new_mask.bits, i);
   }
   if ((p.flags & PF_NO_SETAFFINITY) != 0) return fail(EINVAL);
+  // Admission was to all CPUs. Linux: dl_task_check_affinity().
+  if (dl_policy(static_cast<int>(p.policy))) {
+    for (u32 i = 0; i < nr_cpus(); ++i) {
+      if (bitmap::test(active_mask_->bits, i) && !bitmap::test(new_mask.bits, i))
+        return fail(EBUSY);
+    }
+  }
   return set_cpus_allowed(p, new_mask);
 }
 
@@ -58,7 +70,8 @@ Result<void> Kernel::set_cpus_allowed(Task& p, const abi::cpumask& new_mask) {
     return {};
   }
   // Before it is known whether it has to move at all, as in Linux.
-  const abi::cpumask& valid = p.is_kthread() ? *online_mask_ : *active_mask_;
+  const bool on_inactive = p.is_kthread() || p.migration_disabled != 0;
+  const abi::cpumask& valid = on_inactive ? *online_mask_ : *active_mask_;
   const u32 dest = ext_->any_and_distribute(valid, new_mask);
   if (dest >= nr_cpus()) {
     task_rq_unlock(r, p);
@@ -73,6 +86,16 @@ Result<void> Kernel::set_cpus_allowed(Task& p, const abi::cpumask& new_mask) {
 void Kernel::Private::affine_move_task(Rq& rq, Task& p, CpuId dest) {
   if (bitmap::test(p.cpus_mask.bits, static_cast<u32>(p.cpu))) {
     k.task_rq_unlock(rq, p);
+    return;
+  }
+  if (p.migration_disabled != 0) {
+    // migrate_enable() sees that it is where it may not be.
+    k.task_rq_unlock(rq, p);
+    if (k.fiber_ == nullptr) return;
+    k.get_task(p);
+    p.affinity_wait.sleep(k);
+    affine_move_task(k.task_rq_lock(p), p, dest);
+    k.put_task(p);
     return;
   }
   if (!k.task_current(rq, p) && p.__state != TASK_WAKING) {
@@ -178,6 +201,10 @@ void Kernel::Private::migration_stop(CpuId cpu, StopWork& work) {
   run_wake_list(k.rq(cpu));
   Task& p = *work.task;
   Rq* rq = &k.task_rq_lock(p);
+  if (p.cpu == cpu && p.migration_disabled != 0) {
+    k.task_rq_unlock(*rq, p);
+    return stop_work_done(work);
+  }
   const bool allowed = k.is_cpu_allowed(p, p.cpu);
   if (!allowed && p.cpu != cpu && p.on_rq_state != 0) {
     // It moved on before the stopper ran, to another CPU where it may not be: follow.

@@ -7,6 +7,7 @@ namespace uscx::sched {
 
 void Kernel::Private::exit_begin(Task& p) {
   USCX_ASSERT(!p.kernel_stack && p.exit_stage == ExitStage::kAlive);
+  while (p.migration_disabled != 0) k.migrate_enable();  // a signal is acted on after kernel code
   p.exit_stage = ExitStage::kExiting;
   p.pending_signals = 0;
   p.flags |= PF_EXITING;

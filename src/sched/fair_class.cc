@@ -78,6 +78,13 @@ class FairClass final : public SchedClass {
       // The lock was dropped: besides what was pulled, anything may have woken here.
       if (fair.nr_queued != 0 || higher_class_came(rq)) return {.task = nullptr, .retry = true};
     }
+    return best(rq);
+  }
+  /// Without balancing: while real-time tasks wait here nothing would come of it.
+  Pick server_pick_task(Rq& rq, Task&) override { return best(rq); }
+
+  Pick best(Rq& rq) {
+    FairRq& fair = *rq.fair;
     if (fair.curr) update_curr(rq);
     Task* curr = fair.curr && fair.curr->se.on_rq ? fair.curr : nullptr;
     if (curr && throttle(rq, *curr)) curr = nullptr;
@@ -153,7 +160,8 @@ class FairClass final : public SchedClass {
 
  private:
   static bool higher_class_came(const Rq& rq) {
-    return rq.nr_rt != 0 || (rq.stop != nullptr && Task::from(rq.stop)->on_rq_queued());
+    return rq.nr_rt != 0 || rq.dl->nr_tasks != 0 ||
+           (rq.stop != nullptr && Task::from(rq.stop)->on_rq_queued());
   }
   static u64 weighted(u64 ns, const Task& p) { return ns * (1024 << 10) / fair_task_weight(p); }
 

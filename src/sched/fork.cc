@@ -95,6 +95,10 @@ Result<Task*> Kernel::Private::fork(Task* parent, TaskSpec spec) {
       (!rt_policy(spec.policy) && !fair_policy(spec.policy))) {
     return fail(EINVAL);
   }
+  // Its reservation is its own, and a child would need another. Linux: sched_fork().
+  if (parent != nullptr && dl_policy(static_cast<int>(parent->policy)) && !parent->reset_on_fork) {
+    return fail(EAGAIN);
+  }
   Result<Task*> child = copy_process(parent, spec);
   if (!child) return child;
   k.trace_.sched_process_fork(k.now(), parent ? *parent : k.current(), **child);

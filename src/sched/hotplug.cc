@@ -123,7 +123,7 @@ Kernel::Private::HotplugThread& Kernel::Private::hotplug_thread(CpuId cpu) {
 void Kernel::Private::balance_push(Rq& rq) {
   Task& p = *rq.current();
   if (kthread_is_per_cpu(p) || p.migration_disabled != 0) {
-    if (rq.nr_running == 0) rq.hotplug_wait.wake_all(k);
+    if (rq.nr_running == 0 && rq.nr_pinned == 0) rq.hotplug_wait.wake_all(k);
     return;
   }
   auto* work = new StopWork;  // stop_work_done() frees it
@@ -162,7 +162,7 @@ void Kernel::Private::sched_cpu_deactivate(CpuId cpu) {
   k.ext_->rq_deactivate(rq);
   k.cgroups_->unbind_worker(cpu);
   // sched_cpu_wait_empty()
-  while (rq.nr_running > 1) rq.hotplug_wait.sleep(k);
+  while (rq.nr_running > 1 || rq.nr_pinned != 0) rq.hotplug_wait.sleep(k);
 }
 
 /// On cpuhp/N.
@@ -183,7 +183,7 @@ Result<void> Kernel::cpu_down(CpuId cpu) {
   ext_->cpus_write_lock();
   Rq& r = rq(cpu);
   const bool last = bitmap::weight(active_mask_->bits, nr_cpus()) == 1;
-  if (!r.online || last) {
+  if (!r.online || last || private_->dl_bw_needs(cpu)) {
     ext_->cpus_write_unlock();
     if (r.online) return fail(EBUSY);
     return {};

@@ -113,6 +113,9 @@ void Invariants::check_task(const Task& p) {
       USCX_HOLDS(throttled == (p.fair_load == 0), p);
     }
     if (p.klass == &kernel_.rt_class()) USCX_HOLDS(rt_queued, p);
+    // Who has used up its reservation waits for its timer.
+    if (p.klass == &kernel_.dl_class()) USCX_HOLDS(p.dl->queued != p.dl->throttled, p);
+    if (p.klass == &kernel_.dl_class()) USCX_HOLDS(p.dl->queued || p.dl->armed(), p);
   } else {
     USCX_HOLDS(!p.fair_queued && !rt_queued, p);
     // Off its runqueue, it is asleep, dead, on its way to a wakeup, or new.
@@ -134,9 +137,11 @@ void Invariants::check_rq(Rq& rq) {
   USCX_HOLDS(rq.fair->nr_queued == rq.fair->tree.size() + fair_running, rq);
   USCX_HOLDS(rq.fair->curr == nullptr || rq.fair->curr == &curr, rq);
   const bool stop_queued = rq.stop != nullptr && Task::from(rq.stop)->on_rq_queued();
-  USCX_HOLDS(rq.nr_running ==
-                 rq.fair->nr_queued + rq.nr_rt + u32{rq.scx.nr_running} + (stop_queued ? 1U : 0U),
+  USCX_HOLDS(rq.nr_running == rq.fair->nr_queued + rq.nr_rt + rq.dl->nr_tasks +
+                                  u32{rq.scx.nr_running} + (stop_queued ? 1U : 0U),
              rq);
+  const auto is_task = [](const DlEntity* e) { return e->task != nullptr; };
+  USCX_HOLDS(rq.dl->nr_tasks == std::ranges::count_if(rq.dl->queue, is_task), rq);
   if (!rq.in_entry && curr.is_idle() && !rq.need_resched) {
     USCX_HOLDS(rq.fair->nr_queued == 0 && rq.nr_rt == 0 && !stop_queued, rq);
   }

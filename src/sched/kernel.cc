@@ -186,7 +186,8 @@ void Kernel::Private::make_runqueues() {
 
 /// Programs compare p->sched_class; what a class is they do not see.
 void Kernel::Private::name_classes() {
-  for (SchedClass* klass : {k.stop_.get(), k.rt_.get(), k.fair_.get(), k.idle_.get()}) {
+  for (SchedClass* klass :
+       {k.stop_.get(), k.rt_.get(), k.fair_.get(), k.idle_.get(), k.dl_.get()}) {
     klass->address = static_cast<abi::sched_class*>(k.window_->allocate(16, kSchedClassObject));
   }
 }
@@ -234,11 +235,11 @@ Kernel::Kernel(const KernelConfig& config, Machine& machine)
   private_->make_runqueues();
   fair_ = make_fair_class(*this);
   rt_ = make_rt_class(*this);
+  dl_ = make_deadline_class(*this);
   idle_ = make_idle_class(*this);
   stop_ = make_stop_class(*this);
   private_->name_classes();
   private_->identities = std::make_unique<Identities>(*this);
-  dl_ = make_deadline_class(*this);
   private_->make_idle_tasks();
   bpf_ = std::make_unique<bpf::Bpf>(*this, *window_, config.version, config.vmlinux_btf,
                                     config.engine);
@@ -270,11 +271,10 @@ Kernel::~Kernel() {
   ext_.reset();
   bpf_.reset();  // gives back the task references that its maps hold
   machine_.timer_cancel(private_->rcu.timer);
+  private_->dl_cancel_timers();
   while (Task* p = private_->all_tasks.pop_front()) window_->destroy(p);
   cgroups_.reset();
   for (Rq* rq : rqs_) {
-    machine_.timer_cancel(rq->dl->fair);
-    machine_.timer_cancel(rq->dl->ext);
     window_->destroy(rq);
   }
 }

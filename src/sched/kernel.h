@@ -33,6 +33,7 @@ namespace ext {
 class Ext;
 }
 struct Cgroup;
+struct DlParameters;
 struct TaskGroup;
 class Cgroups;
 
@@ -186,6 +187,9 @@ class Kernel final : public bpf::Host {
   void set_nice(Task& p, int nice);
   /// sched_setscheduler(2): EINVAL, EACCES (p->scx.disallow).
   Result<void> set_scheduler(Task& p, int policy, int rt_priority);
+  /// sched_setattr(2) with SCHED_DEADLINE. EINVAL; EPERM: it may not use every active CPU; EBUSY:
+  /// more than what is left of the CPUs.
+  Result<void> set_deadline(Task& p, const DlParameters& parameters);
 
   /// kill(2) of SIGKILL, SIGSTOP or SIGCONT. A task acts on it when it returns to user mode; kernel
   /// code that sleeps uninterruptibly ends first. Any context.
@@ -195,6 +199,13 @@ class Kernel final : public bpf::Host {
   /// execve(2), as far as the scheduler is concerned: the class may choose another CPU. By the
   /// current task, on its fiber. Linux: sched_exec().
   void sched_exec();
+
+  /// The current task's, which nest: it stays on its CPU, whatever its affinity, and may be
+  /// preempted there. What moves it waits for the second. Any context of the task without locks.
+  void migrate_disable();
+  void migrate_enable();
+  /// The mask of one CPU, which tasks may point at.
+  const abi::cpumask& cpumask_of(CpuId cpu);
 
   /// Writing 0 or 1 to cpuN/online. On a fiber, which sleeps. EBUSY: the last CPU.
   Result<void> cpu_down(CpuId cpu);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What the kernel's watchdogs see of a CPU that stays in one entry, such as a callback, for
-// seconds: soft lockups and RCU stalls. (Hard lockups need the NMIs of a performance counter, which
-// simulated machines lack.)
+// seconds: soft lockups, RCU stalls, and hard lockups where there are performance counters.
 #include "base/bitmap.h"
 #include "sched/private.h"
 
@@ -14,6 +13,10 @@ constexpr u64 kSoftlockupThreshold = 2 * 10;       // get_softlockup_thresh(), o
 constexpr Nanos kStallTimeout = Nanos::from_s(21);  // CONFIG_RCU_CPU_STALL_TIMEOUT
 constexpr u64 kOthersWaitJiffies = 2;               // RCU_STALL_RAT_DELAY
 
+// kernel/watchdog_perf.c: an NMI for so many cycles of a CPU that is not idle. One that sees as
+// many watchdog timers as the one before finds the CPU stuck.
+constexpr Nanos kNmiPeriod = Nanos::from_s(10);  // watchdog_thresh
+
 /// The watchdog's seconds. Linux: get_timestamp().
 u64 watchdog_seconds(u64 ns) {
   return ns >> 30;
@@ -23,7 +26,12 @@ u64 watchdog_seconds(u64 ns) {
 
 /// Its watchdog timer, which last went off before the entry, does so again when interrupts are on.
 struct Kernel::Private::LongEntry final : Timer {
-  explicit LongEntry(Rq& r) : rq(r) {}
+  explicit LongEntry(Rq& r) : rq(r), nmi(r) {}
+  struct Nmi final : Timer {
+    explicit Nmi(Rq& r) : rq(r) {}
+    void fired(Kernel& kernel) override { kernel.ext().hardlockup(rq); }
+    Rq& rq;
+  };
   void fired(Kernel& kernel) override {
     const u64 stuck = watchdog_seconds(kernel.now().ns) - watchdog_seconds(touched_ns);
     if (stuck >= kSoftlockupThreshold * 3 / 4) kernel.ext().softlockup(rq, stuck);
@@ -31,6 +39,7 @@ struct Kernel::Private::LongEntry final : Timer {
   }
   Rq& rq;
   u64 touched_ns = 0;
+  Nmi nmi;
 };
 
 void Kernel::Private::note_long_entry(Rq& rq) {
@@ -40,6 +49,11 @@ void Kernel::Private::note_long_entry(Rq& rq) {
   if (!entry) entry = std::make_shared<LongEntry>(rq);
   entry->touched_ns = now - now % kSamplePeriod.ns;
   k.machine_.timer_start(*entry, Nanos{rq.stuck_until_ns}, rq.id);
+  // The first NMI still sees a timer that came after the one before.
+  const u64 second_nmi_ns = now - now % kNmiPeriod.ns + 2 * kNmiPeriod.ns;
+  if (k.machine_.topology().pmu && second_nmi_ns < rq.stuck_until_ns) {
+    k.machine_.timer_start(entry->nmi, Nanos{second_nmi_ns}, rq.id);
+  }
 }
 
 void Kernel::Private::rcu_watch_stalls() {

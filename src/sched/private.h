@@ -15,7 +15,9 @@
 
 namespace uscx::sched {
 
+struct DlParameters;
 struct DlServer;
+struct DlTask;
 
 /// Linux's SM_NONE, SM_PREEMPT, SM_IDLE.
 enum class ScheduleMode : u8 { kNone, kPreempt, kIdle };
@@ -83,6 +85,9 @@ struct Kernel::Private {
   struct LongEntry;
   std::map<CpuId, std::shared_ptr<LongEntry>> long_entries;
   std::unique_ptr<Identities> identities;
+  std::vector<abi::cpumask*> cpumasks_of;  // by CpuId, made when needed
+  u64 dl_tasks_bw = 0;  // what SCHED_DEADLINE tasks have reserved, in 1/2^20 of a CPU
+  std::vector<std::shared_ptr<DlTask>> dl_inactive;  // of tasks that are gone, until the 0-lag time
   u64 insn_ps = 0;          // what charged instructions have not yet made a nanosecond
   u32 nr_fair_waiting = 0;  // over all CPUs: queued fair tasks that are not running
 
@@ -144,6 +149,12 @@ struct Kernel::Private {
   void set_rq_online(Rq& rq);
   void set_rq_offline(Rq& rq);
 
+  // prio.cc
+  Result<void> setscheduler(Task& p, int policy, int rt_priority, const DlParameters& parameters);
+  static bool has_policy(const Task& p, int policy, int rt_priority,
+                         const DlParameters& parameters);
+  Result<void> check_setscheduler(Task& p, int policy, const DlParameters& parameters);
+
   // wakeup.cc
   CpuId select_task_rq(Task& p, CpuId cpu, int* wake_flags);
   bool ttwu_runnable(Task& p, int wake_flags);
@@ -151,6 +162,12 @@ struct Kernel::Private {
   void ttwu_do_wakeup(Task& p);
   bool ttwu_queue_cond(const Task& p, CpuId cpu);
   void run_wake_list(Rq& rq);
+
+  // migrate_disable.cc
+  void migrate_disable_switch(Task& prev);
+  bool is_cpumask_of(const abi::cpumask* mask, CpuId cpu) const {
+    return !cpumasks_of.empty() && mask == cpumasks_of[static_cast<u32>(cpu)];
+  }
 
   // affinity.cc
   void affine_move_task(Rq& rq, Task& p, CpuId dest);
@@ -162,16 +179,31 @@ struct Kernel::Private {
   void stop_one_cpu(CpuId cpu, StopWork& work);
   void run_stop_works(CpuId cpu);
 
-  // deadline.cc: all with the runqueue's lock held
+  // deadline_server.cc: all with the runqueue's lock held
   void dl_server_start(DlServer& server);
   void dl_server_stop(DlServer& server);
   void dl_server_update(DlServer& server, u64 delta_ns, bool idle);
-  /// Its class may have tasks (has `nr_running`) from now on; may have none any more.
-  void dl_server_attach(DlServer& server, u32 nr_running);
+  /// Its class may have tasks (has `nr_running`) from now on; may have none any more. False: tasks
+  /// and other servers have the bandwidth.
+  bool dl_server_attach(DlServer& server, u32 nr_running);
   void dl_server_detach(DlServer& server);
   void dl_enqueue(DlServer& server, bool replenish);
   void dl_replenish(DlServer& server);
   bool dl_start_timer(DlServer& server);
+
+  // deadline_bandwidth.cc
+  /// Whether the active CPUs lack bandwidth for `new_bw` in place of `old_bw`. Linux:
+  /// __dl_overflow().
+  bool dl_bw_overflows(u64 old_bw, u64 new_bw);
+  /// Whether the active CPUs but `cpu` lack what tasks have reserved. Linux: dl_bw_deactivate().
+  bool dl_bw_needs(CpuId cpu);
+  /// Admits, changes or lets go a task's reservation, as the policy it is about to have asks.
+  /// EBUSY. Its runqueue's lock is held. Linux: sched_dl_overflow(), __setparam_dl().
+  Result<void> dl_set_parameters(Task& p, int policy, const DlParameters& parameters);
+  /// The task is not SCHED_DEADLINE any more, or dead. Linux: task_non_contending().
+  void dl_release(Task& p);
+  /// Those of servers and tasks: the kernel ends.
+  void dl_cancel_timers();
 
   // fair_balance.cc
   /// Pulls one waiting fair task to `rq` from a CPU that has at least `margin` more; the lock is
@@ -237,8 +269,12 @@ inline bool kthread_is_per_cpu(const Task& p) {
 inline bool rt_policy(int policy) {
   return policy == SCHED_FIFO || policy == SCHED_RR;
 }
+inline bool dl_policy(int policy) {
+  return policy == SCHED_DEADLINE;
+}
+/// Of SCHED_DEADLINE tasks it is less than 0.
 inline bool rt_prio(int prio) {
-  return prio < MAX_RT_PRIO;
+  return prio >= 0 && prio < MAX_RT_PRIO;
 }
 inline bool fair_policy(int policy) {
   return policy == SCHED_NORMAL || policy == SCHED_BATCH || policy == SCHED_IDLE ||

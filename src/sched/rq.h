@@ -38,6 +38,7 @@ struct Rq : abi::rq {
   bool clock_valid = false;   // the clock was updated since the lock was taken
   bool tick_on = false;
   bool in_entry = false;     // this CPU is in a kernel entry: others see it in an explored run only
+  u32 nr_pinned = 0;         // tasks that have their migration disabled here
   u32 nr_rt = 0;             // tasks in `rt`, for who only wants to know whether there are any
   u32 preempt_count = 0;     // of what runs here; schedule() waits for 0
   u64 entry_charged_ns = 0;  // what the entry in progress, or the last one, has cost this CPU

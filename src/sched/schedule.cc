@@ -58,6 +58,7 @@ bool Kernel::Private::schedule(CpuId cpu, ScheduleMode mode) {
   USCX_ASSERT(rq.preempt_count == 0);
   ++rq.nr_schedules;
   rcu_quiescent(cpu);
+  migrate_disable_switch(prev);
 
   k.rq_lock(rq);
   k.update_rq_clock(rq);

@@ -17,6 +17,7 @@
 namespace uscx::sched {
 
 class SchedClass;
+struct DlTask;
 struct Rq;
 struct TaskGroup;
 
@@ -56,12 +57,14 @@ struct Task : abi::task_struct {
   bool fair_queued = false;      // in the fair tree: runnable and not current
   bool reset_on_fork = false;    // p->sched_reset_on_fork
   ExitStage exit_stage = ExitStage::kAlive;
-  bool waited_for = false;   // its parent calls waitpid(): it stays a zombie until then
-  u32 pending_signals = 0;   // bit per number, of SIGKILL, SIGSTOP
-  Nanos interrupted_work{};  // what a signal cut off `pending`
-  WaitQueue wait_chldexit;   // where it waits for children to exit
-  u64 vruntime_ns = 0;       // fair
-  u64 fair_seq = 0;          // fair: order among equal vruntimes
+  bool waited_for = false;     // its parent calls waitpid(): it stays a zombie until then
+  u32 pending_signals = 0;     // bit per number, of SIGKILL, SIGSTOP
+  Nanos interrupted_work{};    // what a signal cut off `pending`
+  WaitQueue affinity_wait;     // who waits for migrate_enable()
+  WaitQueue wait_chldexit;     // where it waits for children to exit
+  u64 vruntime_ns = 0;         // fair
+  u64 fair_seq = 0;            // fair: order among equal vruntimes
+  std::shared_ptr<DlTask> dl;  // deadline: its reservation; null: it never had one
 
   // --- what it does -------------------------------------------------------------------------
   std::unique_ptr<Behaviour> behaviour;

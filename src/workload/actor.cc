@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "sched/cgroup.h"
+#include "sched/deadline.h"
 #include "sched/flags.h"
 
 namespace uscx::workload {
@@ -28,7 +29,8 @@ Actor::Actor(std::shared_ptr<Run> run, const ThreadSpec& thread, const Identity&
       thread_(thread),
       who_(who),
       random_(run_->stream(who.number)),
-      applied_(&thread.attributes) {
+      // Nobody is born with SCHED_DEADLINE: it is the first thing that the task asks for.
+      applied_(thread.attributes.policy == sched::SCHED_DEADLINE ? nullptr : &thread.attributes) {
   bind();
 }
 
@@ -164,10 +166,16 @@ void Actor::advance() {
 /// What a phase does not say is as the thread says, as in rt-app.
 std::optional<Step> Actor::enter_phase() {
   const Attributes& own = thread_.phases[phase_].attributes;
-  const bool any = own.cpus || own.policy || own.priority || own.cgroup;
+  const bool any = own.cpus || own.policy || own.priority || own.cgroup || own.deadline.any();
   const Attributes* wanted = any ? &own : &thread_.attributes;
   if (wanted == applied_) return std::nullopt;
   return Step::system_call([this, wanted](Task& self) { apply(*wanted, self); });
+}
+
+Result<void> set_deadline(Kernel& kernel, Task& task, const Reservation& r) {
+  return kernel.set_deadline(
+      task,
+      {.runtime_ns = r.runtime->ns, .deadline_ns = r.deadline->ns, .period_ns = r.period->ns});
 }
 
 void Actor::apply(const Attributes& a, Task& task) {
@@ -183,10 +191,15 @@ void Actor::apply(const Attributes& a, Task& task) {
   Troubles& troubles = run_->troubles();
   if (!kernel.set_affinity(task, mask)) ++troubles.calls_failed;
   const int policy = a.policy.value_or(*thread_.attributes.policy);
-  const int priority = a.priority.value_or(thread_.attributes.priority.value_or(0));
-  const bool realtime = policy == sched::SCHED_FIFO || policy == sched::SCHED_RR;
-  if (!kernel.set_scheduler(task, policy, realtime ? priority : 0)) ++troubles.calls_failed;
-  if (!realtime) kernel.set_nice(task, priority);
+  if (policy == sched::SCHED_DEADLINE) {
+    const Reservation& r = a.deadline.any() ? a.deadline : thread_.attributes.deadline;
+    if (!set_deadline(kernel, task, r)) ++troubles.calls_failed;
+  } else {
+    const int priority = a.priority.value_or(thread_.attributes.priority.value_or(0));
+    const bool realtime = policy == sched::SCHED_FIFO || policy == sched::SCHED_RR;
+    if (!kernel.set_scheduler(task, policy, realtime ? priority : 0)) ++troubles.calls_failed;
+    if (!realtime) kernel.set_nice(task, priority);
+  }
   const auto& cgroup = a.cgroup ? a.cgroup : thread_.attributes.cgroup;
   if (cgroup) run_->attach_to_cgroup(task, substitute(*cgroup, who_, nullptr));
 }
@@ -222,6 +235,11 @@ std::optional<Step> Actor::execute(const Op& op, const Bound& names) {
       return timer(op, bound<PeriodicTimer>(names.ref));
     case OpKind::kYield:
       return done_after(Step::yield());
+    case OpKind::kMigrateDisable:
+      run_->kernel().migrate_disable();
+      return std::nullopt;
+    case OpKind::kMigrateEnable:
+      return done_after(Step::system_call([this](Task&) { run_->kernel().migrate_enable(); }));
     case OpKind::kFork:
       return done_after(fork(op));
     case OpKind::kLock:

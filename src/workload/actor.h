@@ -15,6 +15,9 @@
 
 namespace uscx::workload {
 
+/// sched_setattr(2) with a complete reservation.
+Result<void> set_deadline(sched::Kernel& kernel, sched::Task& task, const Reservation& r);
+
 class Actor final : public sched::Behaviour {
  public:
   Actor(std::shared_ptr<Run> run, const ThreadSpec& thread, const Identity& who);

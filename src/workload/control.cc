@@ -72,6 +72,7 @@ Step Actor::set_scheduler(const Op& op) {
   return call([this, &op](Task& self) -> Result<void> {
     Task* p = op.ref.empty() ? &self : run_->task_of(op.ref);
     if (p == nullptr) return fail(ESRCH);
+    if (op.number == sched::SCHED_DEADLINE) return set_deadline(run_->kernel(), *p, op.deadline);
     return run_->kernel().set_scheduler(*p, op.number, op.priority);
   });
 }

@@ -93,7 +93,7 @@ class Evaluator {
     if (name == "cpus") return on_.nr_cpus();
     if (name == "cores") return on_.nr_cores;
     if (name == "llcs") return on_.nr_llcs;
-    if (name == "nodes") return on_.nr_nodes;
+    if (name == "nodes") return on_.nr_nodes - on_.absent_nodes.size();
     if (name == "min" || name == "max") return of_two(name == "min");
     return refuse(name.empty() ? "expected a number, cpus, cores, llcs, nodes, min or max"
                                : fmt::format("unknown name '{}'", name));

@@ -137,7 +137,7 @@ sched::TaskSpec Run::describe(const ThreadSpec& thread, std::unique_ptr<Actor> a
   spec.comm =
       thread.comm.empty() ? thread.name.substr(0, kCommMax - suffix.size()) + suffix : thread.comm;
   spec.group_label = thread.name;
-  spec.policy = *a.policy;
+  spec.policy = *a.policy == sched::SCHED_DEADLINE ? sched::SCHED_NORMAL : *a.policy;
   spec.nice = realtime ? 0 : a.priority.value_or(0);
   spec.rt_priority = realtime ? a.priority.value_or(0) : 0;
   spec.behaviour = std::move(actor);

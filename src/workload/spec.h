@@ -35,6 +35,8 @@ enum class OpKind : u8 {
   kCgroupSet,
   kCgroupRemove,
   kCgroupMove,
+  kMigrateDisable,  // as kernel code on the task's behalf: it stays on its CPU
+  kMigrateEnable,
   // What a task does to another, or to the machine: control.cc.
   kSpin,        // uses the CPU until a flag is set
   kSet,         // a flag
@@ -71,17 +73,26 @@ struct CgroupSettings {
   std::optional<u64> burst_us;
 };
 
+/// A SCHED_DEADLINE reservation: rt-app's dl-runtime, dl-period, dl-deadline.
+struct Reservation {
+  std::optional<Nanos> runtime;
+  std::optional<Nanos> period;    // the runtime where not given
+  std::optional<Nanos> deadline;  // the period where not given
+  bool any() const { return runtime || period || deadline; }
+};
+
 /// One event of a phase.
 struct Op {
   OpKind kind = OpKind::kRun;
-  Duration duration{};      // run, runtime, sleep, timer (its period)
-  std::string ref{};        // what it acts on; may hold %g, %i, %l
-  std::string mutex{};      // kWait
-  std::string task{};       // kCgroupMove: whom; empty: itself
+  Duration duration{};  // run, runtime, sleep, timer (its period)
+  std::string ref{};    // what it acts on; may hold %g, %i, %l
+  std::string mutex{};  // kWait
+  std::string task{};   // kCgroupMove: whom; empty: itself
   CgroupSettings cgroup{};
   bool absolute = false;    // kTimer
   u64 count = 0;            // pipe: bytes of a message; futex_wake: how many
   std::vector<u32> cpus{};  // kSetAffinity
+  Reservation deadline{};   // kSetScheduler
   int number = 0;    // kSetScheduler: policy; kKill: signal; kHotplug: CPU; kAwaitState: TaskState
   int priority = 0;  // kSetScheduler: realtime priority; kSetPriority: nice
   bool on = false;   // kHotplug: on line
@@ -93,6 +104,7 @@ struct Attributes {
   std::optional<int> policy;
   std::optional<int> priority;        // nice, or the realtime priority
   std::optional<std::string> cgroup;  // path; may hold %g, %i
+  Reservation deadline;
 };
 
 inline constexpr s64 kForever = -1;

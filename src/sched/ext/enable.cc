@@ -28,6 +28,8 @@ class Enabling {
   int run() {
     if (int ret = publish(); ret != 0) return ret;
     if (int ret = validate(); ret != 0) return ret;
+    // Before anything is committed: it may fail. Fair servers go when nothing may.
+    if (!attach_servers(ext_)) return -EBUSY;
     start_bypass();
     if (int ret = init_all_tasks(); ret != 0) return ret;
     switch_all_tasks();
@@ -282,7 +284,7 @@ void root_enable(Ext::Impl& ext, EnableCmd& cmd) {
   const int ret = Enabling(ext, *sch).run();
   if (ret == 0) {
     if (ext.switching_all) ext.switched_all = true;
-    attach_servers(ext);
+    if (ext.switched_all) detach_fair_servers(ext);
     kernel.kernel_log(fmt::format("sched_ext: BPF scheduler \"{}\" enabled{}", sch->ops.name,
                                   ext.switched_all ? "" : " (partial)"));
     ++ext.enable_seq;

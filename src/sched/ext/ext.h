@@ -63,6 +63,7 @@ class Ext {
   // The kernel's watchdogs, in interrupt context without locks: scx_softlockup(), of the CPU that
   // was stuck, on it; scx_rcu_cpu_stall(), of the CPUs that a grace period waits for.
   void softlockup(Rq& rq, u64 seconds);
+  void hardlockup(Rq& rq);
   void rcu_cpu_stall(const abi::cpumask& stalled);
   // CPU hotplug, on the CPU's own thread, with the hotplug lock held by whoever asked.
   void rq_activate(Rq& rq);    // scx_rq_activate()

@@ -25,6 +25,10 @@ s32 validate_node(Sched& sch, s32 node) {
     error(sch, "invalid node {}", node);
     return -EINVAL;
   }
+  if (!sch.kernel.machine().topology().node_possible(static_cast<u32>(node))) {
+    error(sch, "unavailable node {}", node);
+    return -EINVAL;
+  }
   return node;
 }
 

@@ -38,6 +38,13 @@ void Ext::softlockup(Rq& rq, u64 seconds) {
       "sched_ext: Soft lockup - CPU {} stuck for {}s, disabling BPF scheduler", rq.id, seconds));
 }
 
+void Ext::hardlockup(Rq& rq) {
+  Sched* sch = suspect(*impl_);
+  if (!sch || !exit_sched(*sch, abi::SCX_EXIT_ERROR, 0, "hard lockup - CPU {}", rq.id)) return;
+  impl_->kernel.kernel_log(
+      fmt::format("sched_ext: Hard lockup - CPU {}, disabling BPF scheduler", rq.id));
+}
+
 void Ext::rcu_cpu_stall(const abi::cpumask& stalled) {
   Sched* sch = suspect(*impl_);
   if (!sch) return;

@@ -61,9 +61,12 @@ bool vet_enq_flags(Sched& sch, u64 dsq_id, u64& enq_flags);
 // pick.cc
 /// `force`: for the deadline server, whatever waits above. May drop and retake the lock.
 SchedClass::Pick pick_task(Rq& rq, Task& prev, bool force = false);
-/// Gives the deadline servers' bandwidth to ext (and takes it from fair where all tasks are ext's),
-/// or gives it back. Any context without locks.
-void attach_servers(Ext::Impl& ext);
+// servers.cc: in any context without locks
+/// Reserves what the ext class's servers are to have. False: other reservations have it (EBUSY).
+[[nodiscard]] bool attach_servers(Ext::Impl& ext);
+/// No task will be fair any more.
+void detach_fair_servers(Ext::Impl& ext);
+/// The fair class's servers take over again.
 void detach_servers(Ext::Impl& ext, bool was_switched_all);
 void set_next_task(Rq& rq, Task& p);
 void put_prev_task(Rq& rq, Task& p, Task* next);

@@ -78,6 +78,11 @@ static bool enqueue_badly(struct task_struct *p, u64 enq_flags) {
     case 7: scx_bpf_dsq_insert(p, DSQ_GLOBAL, SLICE, 1ULL << 34); return true;
     case 8: return !is_kworker(p); /* never dispatched */
     case 9: scx_bpf_destroy_dsq(FIFO_DSQ); return false;
+    case 11:
+      /* the program that runs disables it for the current task, too */
+      if (p->migration_disabled <= (p == bpf_get_current_task_btf())) return false;
+      scx_bpf_dsq_insert(p, DSQ_LOCAL_ON | !scx_bpf_task_cpu(p), SLICE, 0);
+      return true;
   }
   return false;
 }
@@ -96,6 +101,7 @@ static void call_badly(struct task_struct *p) {
     case 27: scx_bpf_pick_any_cpu(p->cpus_ptr, 0); break;
     case 28: scx_bpf_pick_idle_cpu_node(p->cpus_ptr, 99, 0); break;
     case 29: scx_bpf_test_and_clear_cpu_idle(0); break;
+    case 31: scx_bpf_pick_idle_cpu_node(p->cpus_ptr, 1, 0); break;
     case 30: scx_bpf_cpuperf_set(!scx_bpf_task_cpu(p), 512); break;
   }
 }

@@ -261,10 +261,15 @@ TEST_F(ExtEnableTest, ServersOfOneClassHaveBandwidthAtATime) {
 
   DlServer& server = k().rq(0).dl->fair;
   EXPECT_EQ(server.set_runtime(k(), DlServer::kPeriodNs + 1).error().value, EINVAL);
+  // All of the CPUs may be reserved, and no more: who comes after that cannot be enabled.
   for (u32 cpu = 0; cpu < k().nr_cpus(); ++cpu) {
-    ASSERT_TRUE(k().rq(static_cast<CpuId>(cpu)).dl->fair.set_runtime(k(), 940'000'000));
+    ASSERT_TRUE(k().rq(static_cast<CpuId>(cpu)).dl->fair.set_runtime(k(), 960'000'000));
   }
-  EXPECT_EQ(server.set_runtime(k(), 1'000'000'000).error().value, EBUSY);
+  auto refused = counting_table(1);
+  ASSERT_EQ(reg(refused), 0);
+  EXPECT_EQ(k().ext().last_exit().msg, "scx_root_enable() failed (-16)");
+  unreg(refused);
+  ASSERT_TRUE(server.set_runtime(k(), 1'000'000'000));
   // With nothing reserved none starts.
   ASSERT_TRUE(server.set_runtime(k(), 0));
   run_for(Nanos::from_ms(20));

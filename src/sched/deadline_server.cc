@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-// The deadline class, which has no tasks of its own here: its servers run fair and ext ones.
+// Deadline servers: how fair and ext tasks get their share beside real-time ones.
 #include "sched/deadline.h"
 
 #include <algorithm>
@@ -13,18 +13,6 @@ namespace {
 
 constexpr s64 kDeferResolutionNs = 1'000'000;  // a defer timer is not put off by less
 
-bool before(u64 a, u64 b) {
-  return static_cast<s64>(a - b) < 0;
-}
-
-/// Whether what is left of the runtime is more than the reservation gives until the deadline.
-bool overflows(const DlServer& s, u64 now_ns) {
-  constexpr u32 kScale = 10;  // as Linux: a resolution of a microsecond
-  const u64 left = (DlServer::kPeriodNs >> kScale) * static_cast<u64>(s.runtime_ns >> kScale);
-  const u64 right = ((s.deadline_ns - now_ns) >> kScale) * (s.reserved_ns >> kScale);
-  return before(right, left);
-}
-
 void new_period(DlServer& s, u64 now_ns) {
   s.deadline_ns = now_ns + DlServer::kPeriodNs;
   s.runtime_ns = static_cast<s64>(s.reserved_ns);
@@ -33,44 +21,8 @@ void new_period(DlServer& s, u64 now_ns) {
 
 void dequeue_server(DlServer& s) {
   if (!s.queued) return;
-  s.queued = false;
-  std::erase(s.rq.dl->queue, &s);
+  s.rq.dl->erase(s);
 }
-
-class DeadlineClass final : public SchedClass {
- public:
-  explicit DeadlineClass(Kernel& kernel) : k_(kernel) {}
-  std::string_view name() const override { return "dl_sched_class"; }
-  int rank() const override { return 4; }
-
-  void enqueue_task(Rq&, Task&, int) override { USCX_ASSERT(!"no SCHED_DEADLINE tasks"); }
-  bool dequeue_task(Rq&, Task&, int) override {
-    USCX_ASSERT(!"no SCHED_DEADLINE tasks");
-    __builtin_unreachable();
-  }
-  void wakeup_preempt(Rq&, Task&, int) override {}
-  /// The task of the most urgent server that has one. It stays of its own class.
-  Pick pick_task(Rq& rq, Task& prev) override {
-    while (!rq.dl->queue.empty()) {
-      DlServer& server = *rq.dl->queue.front();
-      const Pick pick = server.klass.server_pick_task(rq, prev);
-      if (pick.retry || pick.task != nullptr) return pick;
-      KernelInternals::of(k_).dl_server_stop(server);
-    }
-    return {};
-  }
-  void put_prev_task(Rq&, Task&, Task*) override {}
-  void set_next_task(Rq&, Task&, bool) override {}
-  CpuId select_task_rq(Task& p, CpuId, int) override { return p.cpu; }
-  void set_cpus_allowed(Task& p, const abi::cpumask* mask) override {
-    k_.set_cpus_allowed_common(p, mask);
-  }
-  void task_tick(Rq&, Task&, bool) override {}
-  void update_curr(Rq&) override {}
-
- private:
-  Kernel& k_;
-};
 
 }  // namespace
 
@@ -87,7 +39,8 @@ void Kernel::Private::dl_enqueue(DlServer& s, bool replenish) {
   const u64 now_ns = s.rq.clock;
   if (replenish) {
     dl_replenish(s);
-  } else if (before(s.deadline_ns, now_ns) || overflows(s, now_ns)) {
+  } else if (dl_before(s.deadline_ns, now_ns) ||
+             dl_overflows(s, now_ns, DlServer::kPeriodNs, s.reserved_ns)) {
     s.defer_running = false;
     new_period(s, now_ns);
   } else if (!s.defer_running) {
@@ -98,18 +51,13 @@ void Kernel::Private::dl_enqueue(DlServer& s, bool replenish) {
     k.machine_.timer_cancel(s);
     s.defer_armed = s.throttled = false;
   }
-  s.queued = true;
-  auto& queue = s.rq.dl->queue;
-  queue.insert(std::upper_bound(queue.begin(), queue.end(), &s,
-                                [](const DlServer* a, const DlServer* b) {
-                                  return before(a->deadline_ns, b->deadline_ns);
-                                }),
-               &s);
+  s.rq.dl->insert(s);
 }
 
 void Kernel::Private::dl_replenish(DlServer& s) {
   const u64 now_ns = s.rq.clock;
-  if (s.deadline_ns == 0 || (s.defer_armed && overflows(s, now_ns))) {
+  if (s.deadline_ns == 0 ||
+      (s.defer_armed && dl_overflows(s, now_ns, DlServer::kPeriodNs, s.reserved_ns))) {
     s.deadline_ns = now_ns + DlServer::kPeriodNs;
     s.runtime_ns = static_cast<s64>(s.reserved_ns);
   }
@@ -117,13 +65,13 @@ void Kernel::Private::dl_replenish(DlServer& s) {
     s.deadline_ns += DlServer::kPeriodNs;
     s.runtime_ns += static_cast<s64>(s.reserved_ns);
   }
-  if (before(s.deadline_ns, now_ns)) new_period(s, now_ns);
+  if (dl_before(s.deadline_ns, now_ns)) new_period(s, now_ns);
   s.throttled = false;
   if (s.defer_armed) {
     s.defer_armed = false;
     return;
   }
-  if (s.defer_running || !before(now_ns, s.deadline_ns - static_cast<u64>(s.runtime_ns))) return;
+  if (s.defer_running || !dl_before(now_ns, s.deadline_ns - static_cast<u64>(s.runtime_ns))) return;
   s.defer_armed = s.throttled = true;
   if (dl_start_timer(s)) return;
   k.machine_.timer_cancel(s);
@@ -188,7 +136,7 @@ void DlServer::fired(Kernel& kernel) {
     } else if (defer_idle) {
       priv.dl_server_stop(*this);
     } else if (defer_armed &&
-               before(rq.clock, zero_laxity_ns - static_cast<u64>(kDeferResolutionNs))) {
+               dl_before(rq.clock, zero_laxity_ns - static_cast<u64>(kDeferResolutionNs))) {
       kernel.machine().timer_start(*this, Nanos{zero_laxity_ns}, rq.id);
     } else {
       if (defer_armed) defer_running = true;
@@ -200,19 +148,10 @@ void DlServer::fired(Kernel& kernel) {
 }
 
 Result<void> DlServer::set_runtime(Kernel& kernel, u64 ns) {
-  constexpr u64 kMostPercent = 95;  // sched_rt_runtime_us of sched_rt_period_us
+  Kernel::Private& priv = KernelInternals::of(kernel);
   if (ns > kPeriodNs) return fail(EINVAL);
   if (!rq.online) return fail(EBUSY);
-  u64 total = 0, cpus = 0;
-  for (u32 i = 0; i < kernel.nr_cpus(); ++i) {
-    const Rq& r = kernel.rq(static_cast<CpuId>(i));
-    if (!r.online) continue;
-    total += r.dl->total_bw();
-    ++cpus;
-  }
-  const u64 wanted = (ns << 20) / kPeriodNs;
-  if ((total - bandwidth() + wanted) * 100 > ((cpus << 20) * kMostPercent)) return fail(EBUSY);
-  Kernel::Private& priv = KernelInternals::of(kernel);
+  if (priv.dl_bw_overflows(bandwidth(), dl_bandwidth(kPeriodNs, ns))) return fail(EBUSY);
   kernel.rq_lock(rq);
   kernel.update_rq_clock(rq);
   priv.dl_server_stop(*this);
@@ -224,18 +163,18 @@ Result<void> DlServer::set_runtime(Kernel& kernel, u64 ns) {
   return {};
 }
 
-void Kernel::Private::dl_server_attach(DlServer& s, u32 nr_running) {
+bool Kernel::Private::dl_server_attach(DlServer& s, u32 nr_running) {
+  if (s.attached) return true;
+  const u64 wanted = dl_bandwidth(DlServer::kPeriodNs, s.reserved_ns);
+  if (s.rq.active && dl_bw_overflows(0, wanted)) return false;
   s.attached = true;
   if (nr_running > 0) dl_server_start(s);
+  return true;
 }
 
 void Kernel::Private::dl_server_detach(DlServer& s) {
   dl_server_stop(s);
   s.attached = false;
-}
-
-std::unique_ptr<SchedClass> make_deadline_class(Kernel& kernel) {
-  return std::make_unique<DeadlineClass>(kernel);
 }
 
 }  // namespace uscx::sched
