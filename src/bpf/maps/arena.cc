@@ -18,8 +18,11 @@ namespace {
 
 constexpr u64 k4GiB = u64{1} << 32;
 constexpr u64 kViewBytes = k4GiB + 2 * ArenaMap::kGuard + ArenaMap::kPage;
-/// Where user space's mappings go that may go anywhere: each at a multiple of 4 GiB.
+/// Where user space's mappings go that may go anywhere: each a little behind a multiple of 4 GiB,
+/// so that the lower half of no page's address is 0; at it where that would cross the next. Linux:
+/// arena_get_unmapped_area, which finds some place.
 constexpr u64 kUserBase = 0x1100'0000'0000;
+constexpr u64 kUserOffset = 0x1'0000;
 constexpr u64 kUserSlots = 256;
 
 void* reserve(u64 address, u64 length, int flags) {
@@ -87,7 +90,8 @@ Result<u64> ArenaMap::map_user(u64 address, u64 length, bool fixed) {
     return address;
   }
   for (u64 slot = 0; slot < kUserSlots; slot++) {
-    const u64 start = kUserBase + slot * k4GiB;
+    const u64 offset = length <= k4GiB - kUserOffset ? kUserOffset : 0;
+    const u64 start = kUserBase + slot * k4GiB + offset;
     void* at = reserve(start, length, MAP_FIXED_NOREPLACE);
     if (at == MAP_FAILED) continue;
     munmap(at, length);
