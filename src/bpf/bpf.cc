@@ -63,6 +63,7 @@ Bpf::Bpf(Host& host, AddressWindow& window, btf::KernelVersion version,
   impl_ = std::make_unique<Impl>(*this, engine);
   auto parsed = btf::Btf::parse(vmlinux.empty() ? btf::builtin_btf(version) : vmlinux);
   USCX_ASSERT(parsed.has_value());
+  impl_->own_types = vmlinux.empty();
   impl_->vmlinux = std::make_shared<BtfObject>(BtfObject{0, "vmlinux", true, std::move(*parsed)});
   impl_->vmlinux->id = impl_->btfs.add(impl_->vmlinux);
   add_generic_kfuncs(*this);

@@ -237,6 +237,10 @@ const KfuncRegistry& LoadEnvironment::kfuncs() {
   return bpf_.kfuncs();
 }
 
+bool LoadEnvironment::has_own_types() {
+  return bpf_.impl().own_types;
+}
+
 bool LoadEnvironment::has_module(std::string_view name) {
   return std::ranges::any_of(bpf_.impl().modules,
                              [&](const auto& module) { return module->name == name; });

@@ -34,6 +34,7 @@ class LoadEnvironment final : public CheckEnvironment {
   const HelperTable& helpers() override;
   bool helper_allowed(const Program& program, const Helper& helper) override;
   const KfuncRegistry& kfuncs() override;
+  bool has_own_types() override;
   bool has_module(std::string_view name) override;
   void count_unserved(std::string name) override;
 

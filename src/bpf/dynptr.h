@@ -12,13 +12,16 @@ namespace uscx::bpf {
 struct Dynptr {
   static constexpr u32 kMaxSize = (1u << 24) - 1;  // DYNPTR_MAX_SIZE
   static constexpr u32 kReadOnly = 1u << 31;
-  static constexpr u32 kLocal = 1, kRingbuf = 2;  // BPF_DYNPTR_TYPE_*
+  static constexpr u32 kLocal = 1, kRingbuf = 2, kSkb = 3, kXdp = 4;  // BPF_DYNPTR_TYPE_*
 
-  u64 data;  // 0: null
+  u64 data;  // 0: null; of packets: the context's address
   u32 word;  // size, type, kReadOnly
   u32 offset;
 
   u32 size() const { return word & kMaxSize; }
+  u32 type() const { return word << 1 >> 29; }
+  /// Is it a packet's? Its bytes need not lie in one piece.
+  bool of_packet() const { return type() == kSkb || type() == kXdp; }
   bool read_only() const { return word & kReadOnly; }
   /// 0 where `len` bytes at `off` lie inside, else E2BIG. Linux: bpf_dynptr_check_off_len.
   int check(u64 off, u64 len) const { return len > size() || off > size() - len ? E2BIG : 0; }

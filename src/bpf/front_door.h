@@ -79,13 +79,14 @@ class FrontDoor {
   Result<long> prog_assoc_struct_ops();
   Result<long> prog_stream_read();
 
-  // front_door_test_run.cc and front_door_test_run_net.cc
+  // front_door_test_run.cc, front_door_test_run_net.cc and front_door_test_run_nf.cc
   Result<long> prog_test_run();
   Result<long> test_run_syscall(const Program& program);
   Result<long> test_run_raw_tracepoint(const Program& program);
   Result<long> test_run_tracing(const Program& program);
   Result<long> test_run_skb(const Program& program);
   Result<long> test_run_xdp(const Program& program);
+  Result<long> test_run_netfilter(const Program& program);
   template <class T>
   Result<std::optional<T>> test_run_context();
   Result<void> test_run_context_out(const void* context, u32 size);

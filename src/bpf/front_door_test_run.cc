@@ -127,6 +127,8 @@ Result<long> FrontDoor::prog_test_run() {
       return test_run_skb(program);
     case kProgXdp:
       return test_run_xdp(program);
+    case kProgNetfilter:
+      return test_run_netfilter(program);
     case kProgTracing:
       return test_run_tracing(program);
     case kProgRawTracepoint:
@@ -134,7 +136,6 @@ Result<long> FrontDoor::prog_test_run() {
     case kProgLwtSeg6local:
     case kProgFlowDissector:
     case kProgSkLookup:
-    case kProgNetfilter:
       return unserved("PROG_TEST_RUN of " + std::string(prog_type_name(program.type)), kEnotsupp);
     default:
       return fail(kEnotsupp);  // in Linux too, but for bpf_dummy_ops

@@ -94,6 +94,7 @@ struct Bpf::Impl {
 
   Bpf& bpf;
   std::shared_ptr<BtfObject> vmlinux;
+  bool own_types = true;  // vmlinux is the built-in one
   std::vector<std::shared_ptr<BtfObject>> modules;
 
   // Before the objects, which leave these when they go.

@@ -83,6 +83,9 @@ bool skb_may_write(u64 offset, u32 size);
 inline constexpr ObjectType kSkbContext{"__sk_buff", &skb_may_write};
 inline constexpr ObjectType kXdpContext{"xdp_md"};
 inline constexpr ObjectType kSocket{"bpf_sock"};
+/// A struct sk_buff as the kernel's BTF has it; in its last word, behind that struct, the address
+/// of the SkbContext of the packet.
+inline constexpr ObjectType kKernelSkb{"sk_buff"};
 
 /// Where an access of the user-visible context is served. A part of a field needs no shifts: the
 /// fields lie as the user sees them, and the machine is little-endian.

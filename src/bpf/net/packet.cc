@@ -127,8 +127,11 @@ void Packet::expand(u32 before, u32 after) {
 
 SkbContext* skb_context(AddressWindow& window, u64 address) {
   const Extent* extent = window.find(address);
-  if (!extent || extent->start != address || extent->type != &kSkbContext) return nullptr;
-  return reinterpret_cast<SkbContext*>(address);
+  if (!extent || extent->start != address) return nullptr;
+  if (extent->type == &kKernelSkb) {
+    return *reinterpret_cast<SkbContext**>(address + extent->size - sizeof(SkbContext*));
+  }
+  return extent->type == &kSkbContext ? reinterpret_cast<SkbContext*>(address) : nullptr;
 }
 
 XdpContext* xdp_context(AddressWindow& window, u64 address) {

@@ -89,6 +89,9 @@ class CheckEnvironment {
   virtual const KfuncRegistry& kfuncs() = 0;
   /// CPUs that can be: the range of bpf_get_smp_processor_id. Linux: nr_cpu_ids.
   virtual u32 nr_cpu_ids() = 0;
+  /// Does the kernel's BTF describe the objects that are there? It may be another kernel's, for
+  /// programs that are only verified.
+  virtual bool has_own_types() { return true; }
   /// Is that module of the kernel there?
   virtual bool has_module(std::string_view) { return false; }
   /// Something live that we know and do not serve, by name.

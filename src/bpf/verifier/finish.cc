@@ -12,7 +12,8 @@ namespace uscx::bpf::verifier {
 
 namespace {
 
-Memory memory_of(RegType type) {
+/// `own_types`: objects are as long as the kernel's BTF says.
+Memory memory_of(RegType type, bool own_types) {
   if (type == kNotInit) return Memory::kUnproven;
   if (may_fault_on_deref(type)) return Memory::kMayFault;
   switch (base_type(type)) {
@@ -24,6 +25,8 @@ Memory memory_of(RegType type) {
       return Memory::kContext;
     case kPtrToArena:
       return Memory::kArena;
+    case kPtrToBtfId:
+      return own_types || is_alloc(type) ? Memory::kInBounds : Memory::kMayFault;
     case kConstPtrToMap:
       return Memory::kMayFault;  // struct bpf_map, of which ours has nothing to read: 0
     default:
@@ -33,13 +36,14 @@ Memory memory_of(RegType type) {
 
 std::shared_ptr<const Proof> proof_of(const Verifier& v) {
   auto proof = std::make_shared<Proof>();
+  const bool own_types = v.in.env.has_own_types();
   proof->insns.resize(v.len());
   for (u32 i = 0; i < v.len(); ++i) {
     InsnProof& p = proof->insns[i];
     p.reached = v.aux[i].seen;
     const u8 cls = isa::class_of(v.insns[i]);
     if (p.reached && (cls == isa::kLdx || cls == isa::kStx || cls == isa::kSt)) {
-      p.memory = memory_of(v.aux[i].ptr_type);
+      p.memory = memory_of(v.aux[i].ptr_type, own_types);
     }
     p.arena_alu = v.aux[i].needs_zext;
   }
