@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // bpf(2): links.
+#include <algorithm>
+
 #include "bpf/bpf.h"
 #include "bpf/front_door.h"
 #include "bpf/impl.h"
 
 namespace uscx::bpf {
+
+namespace {
+
+/// Where the kernel calls trace_hook(); programs at other tracepoints and functions never run.
+constexpr std::string_view kCalled[] = {
+    "bpf_scx_reg",        "bpf_scx_unreg",      "sched_ext_dump",     "sched_ext_event",
+    "sched_migrate_task", "sched_process_exit", "sched_process_fork", "sched_process_free",
+    "sched_switch",       "sched_wakeup",       "sched_wakeup_new",   "sched_waking"};
+
+}  // namespace
 
 Result<long> FrontDoor::publish(std::shared_ptr<Link> link) {
   link->id = bpf_.impl().links.add(link);
@@ -43,6 +55,10 @@ Result<long> FrontDoor::link_create() {
 }
 
 Result<long> FrontDoor::attach_tracing(std::shared_ptr<Program> program, u64 cookie) {
+  const std::string& name = program->attach_name;
+  if (std::ranges::find(kCalled, name) == std::end(kCalled)) {
+    bpf_.count_unserved("calls at " + name);
+  }
   auto link = make_tracing_link(bpf_, std::move(program));
   link->cookie = cookie;
   return publish(std::move(link));

@@ -2,6 +2,7 @@
 // do_exit(), as far as the scheduler is concerned, and waitpid(). A task whose parent does not wait
 // for it is released as Linux releases one whose parent ignores SIGCHLD.
 #include "sched/private.h"
+#include "sched/trace_programs.h"
 
 namespace uscx::sched {
 
@@ -32,6 +33,7 @@ void Kernel::Private::exit_notify(Task& p) {
   USCX_ASSERT(p.exit_stage == ExitStage::kExiting);
   p.exit_stage = ExitStage::kNotified;
   k.trace_.sched_process_exit(k.now(), p);
+  trace_programs(k, "sched_process_exit", p, true);
   ++k.nr_exits;
   // From here on nobody becomes its child.
   p.exit_state = static_cast<int>(EXIT_DEAD);

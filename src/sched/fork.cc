@@ -2,6 +2,7 @@
 // How tasks come to be. The order of steps is copy_process()'s, since sched_ext hooks into it.
 #include "base/bitmap.h"
 #include "sched/private.h"
+#include "sched/trace_programs.h"
 
 namespace uscx::sched {
 
@@ -101,7 +102,9 @@ Result<Task*> Kernel::Private::fork(Task* parent, TaskSpec spec) {
   }
   Result<Task*> child = copy_process(parent, spec);
   if (!child) return child;
-  k.trace_.sched_process_fork(k.now(), parent ? *parent : k.current(), **child);
+  Task& forker = parent ? *parent : k.current();
+  k.trace_.sched_process_fork(k.now(), forker, **child);
+  trace_programs(k, "sched_process_fork", forker, **child);
   wake_up_new_task(**child);
   return child;
 }

@@ -10,6 +10,7 @@
 #include "sched/deadline.h"
 #include "sched/ext/ext.h"
 #include "sched/private.h"
+#include "sched/trace_programs.h"
 
 namespace uscx::sched {
 
@@ -120,6 +121,7 @@ Task& Kernel::Private::allocate_task(std::string comm) {
 
 void Kernel::Private::free_task(Task& p) {
   USCX_ASSERT(!p.all_node.linked() && !p.wake_node.linked() && !p.rq_node.linked());
+  if (p.pid != 0) trace_programs(k, "sched_process_free", p);  // not of a fork that failed
   k.trace_.sched_process_free(p);
   k.bpf_->task_gone(p.address());
   k.cgroups_->task_free(p);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Putting tasks on runqueues and taking them off, moving them, and changing them meanwhile.
 #include "sched/private.h"
+#include "sched/trace_programs.h"
 
 namespace uscx::sched {
 
@@ -50,6 +51,7 @@ void Kernel::set_task_cpu(Task& p, CpuId cpu) {
   USCX_ASSERT(rq(cpu).online);
   if (p.cpu != cpu) {
     trace_.sched_migrate_task(now(), p, p.cpu, cpu);
+    trace_programs(*this, "sched_migrate_task", p, static_cast<u32>(cpu));
     ++p.se.nr_migrations;
     ++p.nr_migrations;
     ++nr_migrations;

@@ -3,6 +3,7 @@
 #include "sched/classes.h"
 #include "sched/deadline.h"
 #include "sched/private.h"
+#include "sched/trace_programs.h"
 
 namespace uscx::sched {
 
@@ -87,6 +88,8 @@ bool Kernel::Private::schedule(CpuId cpu, ScheduleMode mode) {
     if (k.explored()) k.ext_->schedule_done(rq);
     return false;
   }
+  // Before rq->curr changes, so that the current task is prev, as it is to Linux's programs.
+  trace_programs(k, "sched_switch", mode == ScheduleMode::kPreempt, prev, *next, prev_state);
   context_switch(rq, prev, *next, mode == ScheduleMode::kPreempt ? TASK_RUNNING : prev_state,
                  voluntary);
   // Looked at with the lock: without it prev may run, and die, on another CPU.

@@ -2,6 +2,7 @@
 // try_to_wake_up(): from asleep to a runqueue.
 #include "base/bitmap.h"
 #include "sched/private.h"
+#include "sched/trace_programs.h"
 
 namespace uscx::sched {
 
@@ -51,6 +52,7 @@ void Kernel::Private::ttwu_do_wakeup(Task& p) {
   p.is_blocked = 0;
   p.__state = TASK_RUNNING;
   k.trace_.sched_wakeup(k.now(), k.this_cpu_, p, p.cpu);
+  trace_programs(k, "sched_wakeup", p);
 }
 
 void Kernel::Private::ttwu_do_activate(Rq& rq, Task& p, int wake_flags) {
@@ -103,6 +105,7 @@ bool Kernel::wake_up(Task& p, u32 state, int wake_flags) {
   if (&p == &current() && p.on_rq_queued()) {
     if ((p.__state & state) == 0) return false;
     trace_.sched_waking(now(), this_cpu_, p, p.cpu);
+    trace_programs(*this, "sched_waking", p);
     priv.ttwu_do_wakeup(p);
     return true;
   }
@@ -110,6 +113,7 @@ bool Kernel::wake_up(Task& p, u32 state, int wake_flags) {
   LockGuard guard(p.pi_lock, held());
   if ((p.__state & state) == 0) return false;
   trace_.sched_waking(now(), this_cpu_, p, p.cpu);
+  trace_programs(*this, "sched_waking", p);
   priv.charge(machine_.costs().wakeup_ns);
   if (p.on_rq_state != 0 && priv.ttwu_runnable(p, wake_flags)) return true;
 
@@ -161,6 +165,7 @@ void Kernel::Private::wake_up_new_task(Task& p) {
   p.woken_at_ns = k.now().ns;
   k.activate_task(rq, p, ENQUEUE_NOCLOCK | ENQUEUE_INITIAL);
   k.trace_.sched_wakeup_new(k.now(), k.this_cpu_, p, cpu);
+  trace_programs(k, "sched_wakeup_new", p);
   k.wakeup_preempt(rq, p, wake_flags);
   p.klass->task_woken(rq, p);
   k.task_rq_unlock(rq, p);

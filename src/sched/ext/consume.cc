@@ -6,10 +6,9 @@
 namespace uscx::sched::ext {
 namespace {
 
-bool task_allowed_on_cpu(Kernel& kernel, const Task& p, CpuId cpu) {
-  if (!bitmap::test(p.cpus_ptr->bits, static_cast<u32>(cpu))) return false;
-  if (p.is_kthread()) return true;  // may run while its CPU comes or goes
-  return bitmap::test(kernel.online_mask().bits, static_cast<u32>(cpu));
+/// Whether that CPU is on line is another question.
+bool task_allowed_on_cpu(const Task& p, CpuId cpu) {
+  return bitmap::test(p.cpus_ptr->bits, static_cast<u32>(cpu));
 }
 
 /// Takes the task off its queue and changes from the locked runqueue to the task's. False: it was
@@ -66,7 +65,7 @@ bool task_can_run_on_remote_rq(Sched& sch, Task& p, Rq& rq, bool enforce) {
     }
     return false;
   }
-  if (!task_allowed_on_cpu(sch.kernel, p, rq.id)) {
+  if (!task_allowed_on_cpu(p, rq.id)) {
     if (enforce) {
       error(sch, "SCX_DSQ_LOCAL[_ON] target CPU {} not allowed for {}[{}]", rq.id, p.comm, p.pid);
     }

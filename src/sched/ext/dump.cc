@@ -8,6 +8,7 @@
 #include <bit>
 
 #include "sched/flags.h"
+#include "sched/trace_programs.h"
 
 namespace uscx::sched::ext {
 
@@ -20,7 +21,9 @@ DumpState& dump_of(Ext::Impl& ext) {
 }
 
 void dump_line(Kernel& kernel, SeqBuf& s, std::string_view text) {
-  kernel.trace().scx_dump(kernel.now(), text.substr(0, abi::SCX_EXIT_MSG_LEN - 1));
+  const std::string_view shown = text.substr(0, abi::SCX_EXIT_MSG_LEN - 1);
+  kernel.trace().scx_dump(kernel.now(), shown);
+  trace_programs_text(kernel, "sched_ext_dump", shown, 0);
   if (s.size() == 0) return;
   s.print(text);
   s.put('\n');
@@ -42,6 +45,7 @@ namespace {
 
 void dump_newline(Kernel& kernel, SeqBuf& s) {
   kernel.trace().scx_dump(kernel.now(), "");
+  trace_programs_text(kernel, "sched_ext_dump", "", 0);
   if (s.size() > 0) s.put('\n');
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Event counters: what sched_ext did on its own account, for programs, dumps and sysfs.
 #include "sched/ext/events.h"
+#include "sched/trace_programs.h"
 
 #include <algorithm>
 #include <cstring>
@@ -64,11 +65,14 @@ std::string_view event_name(const EventRow& row, btf::KernelVersion version) {
 void add_event(Sched& sch, EventCounter event, s64 count) {
   Kernel& k = sch.kernel;
   sch.cpu(k.cpu()).event_stats.*event += count;
-  if (!k.trace().scx_event.enabled()) return;
+  const bool program = k.bpf().has_trace_hook("sched_ext_event");
+  if (!program && !k.trace().scx_event.enabled()) return;
   for (const EventRow& row : kEvents) {
     if (row.counter != event) continue;
     const std::string_view name = event_name(row, k.config().version);
-    if (!name.empty()) k.trace().scx_event(k.now(), name, count);
+    if (name.empty()) continue;
+    k.trace().scx_event(k.now(), name, count);
+    trace_programs_text(k, "sched_ext_event", name, static_cast<u64>(count));
   }
 }
 

@@ -7,10 +7,13 @@
 #include <cerrno>
 #include <map>
 #include <set>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "bpf/struct_ops.h"
 #include "bpf/uapi.h"
+#include "sched/ext/op_table.h"
 
 namespace uscx::sched::ext {
 namespace {
@@ -179,6 +182,41 @@ TEST(KfuncTable, SaysWhoMayCall) {
             "dispatch, sub_ecaps_updated");
   EXPECT_EQ(callable_from(*find_kfunc_row("scx_bpf_kick_cpu"), k7_3),
             "all callbacks of the cpu form, SYSCALL, TRACING");
+}
+
+/// callback -> the callbacks that kfuncs of it call, of the same scheduler.
+std::map<std::string, std::set<std::string>> nested_callbacks(btf::KernelVersion version) {
+  std::map<std::string, std::set<std::string>> edges;
+  std::istringstream lines(kfunc_graph(version));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.ends_with("(of another scheduler)")) continue;
+    const std::size_t first = line.find(" -> "), second = line.find(" -> ", first + 4);
+    EXPECT_NE(second, std::string::npos) << line;
+    edges[line.substr(0, first)].insert(line.substr(second + 4));
+  }
+  return edges;
+}
+
+TEST(KfuncTable, NoCallbackCanCallItself) {
+  // Linux keeps one frame of its locks and one task under way for each callback of a scheduler: a
+  // kfunc that got back to the callback that called it would overwrite them.
+  for (const auto version : {k7_2, k7_3}) {
+    const auto edges = nested_callbacks(version);
+    EXPECT_TRUE(edges.at("dispatch").contains("dequeue"));
+    for (const auto& [start, unused] : edges) {
+      std::set<std::string> reached;
+      std::vector<std::string> todo{start};
+      while (!todo.empty()) {
+        const std::string at = todo.back();
+        todo.pop_back();
+        if (!edges.contains(at)) continue;
+        for (const std::string& next : edges.at(at)) {
+          if (reached.insert(next).second) todo.push_back(next);
+        }
+      }
+      EXPECT_FALSE(reached.contains(start)) << start;
+    }
+  }
 }
 
 }  // namespace

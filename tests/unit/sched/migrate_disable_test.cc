@@ -2,14 +2,14 @@
 // Tasks that must stay on their CPU for a while, as kernel code does in the middle of something.
 #include <csignal>
 
-#include "core_harness.h"
+#include "ext_harness.h"
 #include "sched/flags.h"
 #include "sched/invariants.h"
 
 namespace uscx::sched::testing {
 namespace {
 
-class MigrateDisableTest : public CoreTest {
+class MigrateDisableTest : public ExtTest {
  protected:
   /// Disables migration, computes `work`, enables it again, and goes on.
   std::unique_ptr<Behaviour> pinned_for(Nanos work) {
@@ -106,6 +106,59 @@ TEST_F(MigrateDisableTest, ASleeperWakesWhereItWas) {
   run_for(Nanos::from_ms(50));
   for (u32 i = 0; i < 4; ++i) EXPECT_EQ(k().rq(static_cast<CpuId>(i)).nr_pinned, 0U);
   check();
+}
+
+// A program that spins while its slices end, alone on its CPU, under a scheduler with all
+// callbacks: what the real 7.3 called, with the CPU that it was on.
+TEST_F(ExtTest, TheSchedulerHearsOfTheNarrowedMask) {
+  boot("1n1l4c1t");
+  auto table = make_table("masks");
+  std::string log;
+  Pid pid = 0;
+  const auto note = [&](u64 task, const std::string& what) {
+    if (task_arg(task).pid == pid) log += what + " ";
+  };
+  set_callback(*table, "dispatch", 2, [&](const auto& a) -> u64 {
+    if (a[1] != 0) note(a[1], "dispatch");
+    return 0;
+  });
+  for (const char* op : {"stopping", "quiescent", "runnable"}) {
+    set_callback(*table, op, 2, [&, op](const auto& a) -> u64 {
+      note(a[0], fmt::format("{}:{:x}", op, a[1]));
+      return 0;
+    });
+  }
+  set_callback(*table, "running", 1, [&](const auto& a) -> u64 {
+    note(a[0], "running");
+    return 0;
+  });
+  set_callback(*table, "set_cpumask", 2, [&](const auto& a) -> u64 {
+    note(a[0], fmt::format("set_cpumask:{:x}", reinterpret_cast<abi::cpumask*>(a[1])->bits[0]));
+    return 0;
+  });
+  ASSERT_EQ(reg(table), 0);
+  int phase = 0;
+  Task& p = spawn("p", scripted([&](Kernel& kernel, Task&) {
+                    if (phase == 1) kernel.migrate_disable();
+                    if (phase == 2) kernel.migrate_enable();
+                    phase = 0;
+                    return Step::compute(Nanos::from_us(500));
+                  }));
+  pid = p.pid;
+  run_for(Nanos::from_ms(5));
+  const std::string here = fmt::format("{:x}", 1U << p.cpu);
+  log.clear();
+  phase = 1;
+  run_for(Nanos::from_ms(50));
+  // DEQ_SAVE | DEQ_NOCLOCK | DEQ_SCHED_CHANGE; ENQ_RESTORE | ENQ_NOCLOCK | ENQ_(IGNORE_CAPS).
+  const std::string narrowed = "stopping:0 quiescent:20000000a set_cpumask:" + here +
+                               " runnable:100000000000000a running dispatch dispatch ";
+  EXPECT_EQ(log, narrowed);
+  log.clear();
+  phase = 2;
+  run_for(Nanos::from_ms(5));
+  EXPECT_EQ(log, "stopping:0 quiescent:20000000a set_cpumask:f runnable:100000000000000a running ");
+  unreg(table);
 }
 
 }  // namespace
