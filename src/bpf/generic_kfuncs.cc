@@ -61,6 +61,27 @@ u64 same_pointer(KfuncCall& call) {
   return call.args[0];
 }
 
+/// The list of the sources of wakeups (struct wakeup_source): a simulated machine has no devices,
+/// and none of these. Linux: drivers/base/power/wakeup.c.
+KfuncFn empty_list() {
+  struct ListHead {
+    u64 next, prev;
+  };
+  static constexpr ObjectType kListHead{"list_head"};
+  return [head = u64{0}](KfuncCall& call) mutable {
+    if (!head) {
+      auto* list = call.bpf.window().make<ListHead>(kListHead);
+      head = list->next = list->prev = reinterpret_cast<u64>(list);
+    }
+    return head;
+  };
+}
+
+/// What stands for an index of sleepable RCU: a number that is no address, and not null.
+u64 read_lock(KfuncCall&) {
+  return 1;
+}
+
 }  // namespace
 
 void add_generic_kfuncs(Bpf& bpf) {
@@ -77,6 +98,9 @@ void add_generic_kfuncs(Bpf& bpf) {
   add("bpf_rcu_read_unlock", 0, nothing);
   add("bpf_preempt_disable", 0, nothing);
   add("bpf_preempt_enable", 0, nothing);
+  add("bpf_wakeup_sources_get_head", 0, empty_list());
+  add("bpf_wakeup_sources_read_lock", kKfAcquire, read_lock);
+  add("bpf_wakeup_sources_read_unlock", kKfRelease, nothing);
   add("bpf_rdonly_cast", 0, same_pointer);
   add("bpf_cast_to_kern_ctx", 0, same_pointer);
 }
