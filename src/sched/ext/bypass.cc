@@ -6,6 +6,7 @@
 #include "base/bitmap.h"
 #include "sched/ext/queue.h"
 #include "sched/ext/worker.h"
+#include "sched/trace_programs.h"
 
 namespace uscx::sched::ext {
 namespace {
@@ -77,17 +78,19 @@ CpuId find_donee(const CpuSet& donees, const Task& p, u32 nr_cpus) {
   return kNoCpu;
 }
 
-/// Moves tasks from a crowded CPU's bypass queue to those below the average. Linux: bypass_lb_cpu.
-void balance_cpu(Sched& sch, CpuId donor, CpuSet& donees, CpuSet& resched, u32 nr_donor_target,
-                 u32 nr_donee_target) {
+/// Moves tasks from a crowded CPU's bypass queue to those below the average; how many. Linux:
+/// bypass_lb_cpu.
+u32 balance_cpu(Sched& sch, CpuId donor, CpuSet& donees, CpuSet& resched, u32 nr_donor_target,
+                u32 nr_donee_target) {
   Kernel& kernel = sch.kernel;
   Dsq& donor_dsq = *sch.cpu(donor).bypass_dsq;
   // Not worth it for less than a quarter of the interval's worth of slices.
   const u64 min_delta_us = sch.ext.bypass_lb_intv_us / abi::SCX_BYPASS_LB_MIN_DELTA_DIV;
   const u64 slice_us = sch.ext.slice_bypass_ns / 1000;
   const s64 delta = static_cast<s64>(donor_dsq.nr) - nr_donor_target;
-  if (delta < static_cast<s64>((min_delta_us + slice_us - 1) / slice_us)) return;
+  if (delta < static_cast<s64>((min_delta_us + slice_us - 1) / slice_us)) return 0;
 
+  u32 moved = 0;
   Rq& donor_rq = kernel.rq(donor);
   kernel.rq_lock(donor_rq);
   for (Task *p = donor_dsq.tasks.front(), *next; p != nullptr; p = next) {
@@ -103,16 +106,25 @@ void balance_cpu(Sched& sch, CpuId donor, CpuSet& donees, CpuSet& resched, u32 n
     dispatch_enqueue(sch, kernel.rq(donee), *sch.cpu(donee).bypass_dsq, *p, 0, 0,
                      abi::SCX_ENQ_NESTED);
     resched.set(donee);
+    ++moved;
     if (bypass_nr(sch, donee) >= nr_donee_target) donees.clear(donee);
   }
   kernel.rq_unlock(donor_rq);
+  return moved;
+}
+
+/// The least and the most tasks on a bypass queue of `cpus`.
+std::pair<u32, u32> bypass_nr_range(Sched& sch, const std::vector<CpuId>& cpus) {
+  const auto nr = [&](CpuId cpu) { return bypass_nr(sch, cpu); };
+  const auto [least, most] = std::ranges::minmax_element(cpus, {}, nr);
+  return {nr(*least), nr(*most)};
 }
 
 void balance_node(Sched& sch, NodeId node) {
   Kernel& kernel = sch.kernel;
   const Topology& topology = kernel.machine().topology();
   std::vector<CpuId> cpus;
-  u32 nr_tasks = 0;
+  u32 nr_tasks = 0, nr_balanced = 0;
   for (u32 i = 0; i < topology.nr_cpus(); ++i) {
     const auto cpu = static_cast<CpuId>(i);
     if (topology.cpus[i].node != node || !kernel.rq(cpu).online) continue;
@@ -120,6 +132,7 @@ void balance_node(Sched& sch, NodeId node) {
     nr_tasks += bypass_nr(sch, cpu);
   }
   if (cpus.empty()) return;
+  const auto [before_min, before_max] = bypass_nr_range(sch, cpus);
   const u32 nr_cpus = static_cast<u32>(cpus.size());
   const u32 target = (nr_tasks + nr_cpus - 1) / nr_cpus;
   const u32 donor_target = (target * abi::SCX_BYPASS_LB_DONOR_PCT + 99) / 100;
@@ -133,11 +146,14 @@ void balance_node(Sched& sch, NodeId node) {
   for (CpuId cpu : cpus) {
     if (donees.empty()) break;
     if (donees.test(cpu) || bypass_nr(sch, cpu) <= donor_target) continue;
-    balance_cpu(sch, cpu, donees, resched, donor_target, target);
+    nr_balanced += balance_cpu(sch, cpu, donees, resched, donor_target, target);
   }
   for (CpuId cpu : cpus) {
     if (resched.test(cpu)) kernel.resched_cpu(cpu);
   }
+  const auto [after_min, after_max] = bypass_nr_range(sch, cpus);
+  trace_programs(kernel, "sched_ext_bypass_lb", node, nr_cpus, nr_tasks, nr_balanced, before_min,
+                 before_max, after_min, after_max);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "sched/ext/internal.h"
 #include "sched/ext/worker.h"
+#include "sched/trace_programs.h"
 
 namespace uscx::sched::ext {
 namespace {
@@ -52,6 +53,7 @@ bool claim_exit(Sched& sch, s32 kind) {
   sch.exit_kind = kind;
   // Queues are no longer walked from here on: a scheduler in a live loop must not hold up its end.
   sch.aborting = true;
+  trace_programs(sch.kernel, "sched_ext_exit", reinterpret_cast<u64>(sch.abi_pointer()), kind);
   return true;
 }
 

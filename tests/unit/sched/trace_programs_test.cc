@@ -112,6 +112,18 @@ TEST_F(TraceProgramsTest, OfSchedExt) {
     dump += reinterpret_cast<const char*>(a[0]);
     return 0;
   });
+  u64 exit_kind = 0, balances = 0;
+  attach("sched_ext_exit", 2, [&](const auto& a) -> u64 {
+    EXPECT_EQ(a[0], reinterpret_cast<u64>(&root()));
+    exit_kind = a[1];
+    return 0;
+  });
+  attach("sched_ext_bypass_lb", 5, [&](const auto& a) -> u64 {
+    EXPECT_EQ(a[0], 0U);
+    EXPECT_EQ(a[1], 2U);
+    balances += a[2] >= a[3] && a[4] <= a[2];
+    return 0;
+  });
   auto table = make_table("traced");
   bool bad = false;
   set_callback(*table, "select_cpu", 3, [&](const auto& a) -> u64 { return bad ? 99 : a[1]; });
@@ -127,10 +139,16 @@ TEST_F(TraceProgramsTest, OfSchedExt) {
   EXPECT_EQ(events["SCX_EV_BYPASS_DISPATCH"], sum.SCX_EV_BYPASS_DISPATCH);
   EXPECT_EQ(events["SCX_EV_DISPATCH_KEEP_LAST"], sum.SCX_EV_DISPATCH_KEEP_LAST);
   EXPECT_EQ(dump, "");
+  EXPECT_EQ(exit_kind, 0U);
+  on_fiber([&] { ext::bypass(root(), true); });
+  run_for(Nanos::from_ms(1'200));
+  on_fiber([&] { ext::bypass(root(), false); });
+  EXPECT_EQ(balances, 2U);  // every 500 ms
   bad = true;
-  run_for(Nanos::from_ms(50));
+  run_for(Nanos::from_ms(200));
   EXPECT_NE(dump.find("CPU states"), std::string::npos) << dump;
   EXPECT_STREQ(k().ext().state(), "disabled");
+  EXPECT_EQ(exit_kind, static_cast<u64>(abi::SCX_EXIT_ERROR));
   unreg(table);
 }
 
