@@ -226,7 +226,8 @@ u64 ExecRun::loop(u32 entry, const std::array<u64, 5>& registers) {
   u64 may_goto_left = kMaxMayGoto;
   u64 n = insns();
   const u64 half_limit = limit / 2;
-  const u64 jump_limit = decoded.bounded ? ~u64{0} : limit;
+  // A run that is observed takes nobody's word for it.
+  const u64 jump_limit = decoded.bounded && !observed ? ~u64{0} : limit;
   u32 bad_bytes = 0;
   u64 r[11] = {0, registers[0], registers[1], registers[2], registers[3], registers[4]};
   r[10] = stack + kStackBlock - u64{bottom} * kStackSize;

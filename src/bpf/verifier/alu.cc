@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Arithmetic: of numbers, which scalar.h knows; of pointers, whose offset moves; and of the two.
 #include "bpf/verifier/internal.h"
+#include "bpf/verifier/planted.h"
 
 namespace uscx::bpf::verifier {
 
@@ -188,6 +189,24 @@ void link_sum(Verifier& v, const Insn& insn, RegState& dst, const RegState& src,
   dst.delta = off;
 }
 
+/// The instruction that `insn` is taken for.
+Insn taken_for(const Verifier& v, Insn insn) {
+  if (planted(v, PlantedFault::kShiftUnsigned) && op_of(insn) == kArsh) insn.code ^= kArsh ^ kRsh;
+  if (planted(v, PlantedFault::kSubregNotExtended) && op_of(insn) != kEnd) insn.code |= kAlu64;
+  return insn;
+}
+
+void falsify(const Verifier& v, const Insn& insn, Scalar& result) {
+  if (result.is_const()) return;
+  if (planted(v, PlantedFault::kSumNarrow) && op_of(insn) == kAdd && result.umax() < kMaxVarOff) {
+    result = Scalar::of_unsigned(result.umin(), result.umax() - 1);
+  }
+  if (planted(v, PlantedFault::kAndForgetsBit) && op_of(insn) == kAnd) {
+    result.var_off.mask &= result.var_off.mask - 1;
+    result.sync();
+  }
+}
+
 int scalar_arithmetic(Verifier& v, const Insn& insn, RegState& dst, const RegState& src) {
   if (op_of(insn) == kAnd || op_of(insn) == kOr) {
     if (src.is_const()) {
@@ -195,7 +214,8 @@ int scalar_arithmetic(Verifier& v, const Insn& insn, RegState& dst, const RegSta
     }
   }
   if (op_of(insn) == kEnd && end_changes_value(insn)) dst.clear_scalar_id();
-  if (!apply_alu(insn, dst.value, src.value)) v.mark_unknown(dst);
+  if (!apply_alu(taken_for(v, insn), dst.value, src.value)) v.mark_unknown(dst);
+  falsify(v, insn, dst.value);
   return 0;
 }
 

@@ -2,6 +2,8 @@
 #include "bpf/verifier/arg_track.h"
 
 #include <algorithm>
+#include <cstring>
+#include <type_traits>
 
 #include "bpf/verifier/internal.h"
 
@@ -259,6 +261,12 @@ void log_step(Verifier& v, u32 idx, const ArgTracks& in, const ArgTracks& out,
   if (!line.empty()) v.log("{}\n", line);
 }
 
+template <std::size_t n>
+bool identical(const std::array<ArgTrack, n>& a, const std::array<ArgTrack, n>& b) {
+  static_assert(std::has_unique_object_representations_v<ArgTrack>);
+  return std::memcmp(a.data(), b.data(), sizeof(a)) == 0;
+}
+
 bool join_into(Verifier& v, u32 idx, u32 target, std::string_view name, ArgTrack& in,
                const ArgTrack& out) {
   const ArgTrack old = in;
@@ -389,12 +397,17 @@ void track_arguments(Verifier& v, u32 subprog, u32 depth, const ArgTracks* entry
     for (u32 r = 0; r < kMaxStackArgs; ++r) incoming[r] = (*entry)[kNrRegs + r];
   }
   if (v.log.all_paths()) v.log("subprog#{}: analyzing (depth {})...\n", subprog, depth);
+  // Which have changed since their step was made. The log shows all steps of each pass.
+  std::vector<bool> stale(end - start);
+  stale[0] = true;
   for (bool changed = true; changed;) {
     changed = false;
     for (u32 p = last; p-- > first;) {
       const u32 idx = v.postorder[p];
       const u32 i = idx - start;
       if (!info.at_in[i][0].visited() && !info.at_in[i][1].visited()) continue;
+      if (!stale[i] && !v.log.all_paths()) continue;
+      stale[i] = false;
       ArgTracks out = info.at_in[i];
       SlotTracks stack_out = stack_in[i];
       Step(v, depth, out, stack_out, incoming, callsites, stacks).run(idx);
@@ -402,12 +415,15 @@ void track_arguments(Verifier& v, u32 subprog, u32 depth, const ArgTracks* entry
       for (u32 target : v.successors(idx)) {
         if (target < start || target >= end) continue;
         const u32 t = target - start;
+        bool news = false;
         for (u32 r = 0; r < out.size(); ++r) {
-          changed |= join_into(v, idx, target, track_name(v, r), info.at_in[t][r], out[r]);
+          news |= join_into(v, idx, target, track_name(v, r), info.at_in[t][r], out[r]);
         }
-        for (u32 s = 0; s < kTrackedSlots; ++s) {
-          changed |= join_into(v, idx, target, slot_name(v, s), stack_in[t][s], stack_out[s]);
+        const u32 slots = identical(stack_in[t], stack_out) ? 0 : kTrackedSlots;
+        for (u32 s = 0; s < slots; ++s) {
+          news |= join_into(v, idx, target, slot_name(v, s), stack_in[t][s], stack_out[s]);
         }
+        if (news) changed = stale[t] = true;
       }
     }
   }

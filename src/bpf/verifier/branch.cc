@@ -4,6 +4,7 @@
 
 #include "bpf/maps/insn_array.h"
 #include "bpf/verifier/internal.h"
+#include "bpf/verifier/planted.h"
 
 namespace uscx::bpf::verifier {
 
@@ -78,12 +79,13 @@ std::optional<bool> pointer_branch(const Verifier& v, const RegState* a, const R
   return std::nullopt;
 }
 
-void note_good_packet_range(VerifierState& state, const RegState& dst, RegType type,
-                            bool range_right_open) {
+void note_good_packet_range(const Verifier& v, VerifierState& state, const RegState& dst,
+                            RegType type, bool range_right_open) {
   const u64 umax = dst.value.umax();
   if ((umax == 0 && range_right_open) || umax > kMaxPacketOff) return;
   s32 range = static_cast<s32>(umax);
   if (range_right_open) ++range;
+  if (planted(v, PlantedFault::kPacketRangeLong)) ++range;
   const u32 id = dst.id;
   for_each_reg(state, [&](RegState& reg) {
     if (reg.type == type && reg.id == id) {
@@ -100,8 +102,8 @@ void mark_packet_end(VerifierState& state, u32 regno, bool range_open) {
 
 /// A comparison of packet pointers that says how much of the packet is there.
 /// Linux: try_match_pkt_pointers.
-bool match_packet_pointers(const Insn& insn, const RegState& dst, const RegState& src,
-                           VerifierState& here, VerifierState& there) {
+bool match_packet_pointers(const Verifier& v, const Insn& insn, const RegState& dst,
+                           const RegState& src, VerifierState& here, VerifierState& there) {
   if (!is_x(insn) || class_of(insn) == kJmp32) return false;
   auto is_init = [](const RegState& reg) {
     return reg.type == kPtrToPacket && reg.id == 0 && reg.value.var_off.equals(0);
@@ -120,28 +122,29 @@ bool match_packet_pointers(const Insn& insn, const RegState& dst, const RegState
   const RegState copy = packet;
   switch (op) {
     case kJgt:  // taken: beyond
-      note_good_packet_range(here, copy, copy.type, false);
+      note_good_packet_range(v, here, copy, copy.type, false);
       mark_packet_end(there, regno, true);
       return true;
     case kJlt:  // taken: before the end
-      note_good_packet_range(there, copy, copy.type, true);
+      note_good_packet_range(v, there, copy, copy.type, true);
       mark_packet_end(here, regno, false);
       return true;
     case kJge:
-      note_good_packet_range(here, copy, copy.type, true);
+      note_good_packet_range(v, here, copy, copy.type, true);
       mark_packet_end(there, regno, false);
       return true;
     default:  // kJle
-      note_good_packet_range(there, copy, copy.type, false);
+      note_good_packet_range(v, there, copy, copy.type, false);
       mark_packet_end(here, regno, true);
       return true;
   }
 }
 
 /// All pointers of one id turned out to be null, or not to be. Linux: mark_ptr_or_null_regs.
-void mark_ptr_or_null(VerifierState& state, u32 regno, bool is_null) {
+void mark_ptr_or_null(const Verifier& v, VerifierState& state, u32 regno, bool is_null) {
   const u32 id = state.cur().regs[regno].id;
-  if (is_null) release_reference_nomark(state, id);
+  if (is_null || planted(v, PlantedFault::kReleasedWhereNotNull))
+    release_reference_nomark(state, id);
   for_each_reg(state, [&](RegState& reg) {
     if (!may_be_null(reg.type) || reg.id != id) return;
     if (!(is_alloc_object(reg.type)) && !reg.value.var_off.equals(0)) return;
@@ -190,7 +193,8 @@ void sync_linked(Verifier& v, VerifierState& state, const RegState& known_ref,
     } else {
       const s32 delta = reg.delta;
       const u32 id = reg.id;
-      const s64 distance = s64{delta} - known.delta;
+      const bool lost = planted(v, PlantedFault::kLinkWithoutDelta);
+      const s64 distance = lost ? 0 : s64{delta} - known.delta;
       reg = known;
       reg.delta = delta;
       reg.id = id;
@@ -232,7 +236,8 @@ class CondJump {
     } else if (!both_scalars) {
       cond.taken = pointer_branch(v_, &dst(), &src(), op_, is32_);
     } else {
-      cond = evaluate(op_, dst().value, src().value, is32_, same);
+      const bool off_by_one = planted(v_, PlantedFault::kJumpOffByOne) && op_ == kJgt;
+      cond = evaluate(off_by_one ? kJge : op_, dst().value, src().value, is32_, same);
     }
     if (cond.taken) return one_way(*cond.taken);
     return both_ways(cond, both_scalars);
@@ -343,9 +348,9 @@ class CondJump {
       if (is_x(insn_)) {
         if (int err = mark_chain_precision(v_, insn_.src)) return err;
       }
-      mark_ptr_or_null(here, insn_.dst, op_ == kJne);
-      mark_ptr_or_null(there, insn_.dst, op_ == kJeq);
-    } else if (!match_packet_pointers(insn_, dst(), v_.reg(insn_.src), here, there) &&
+      mark_ptr_or_null(v_, here, insn_.dst, op_ == kJne);
+      mark_ptr_or_null(v_, there, insn_.dst, op_ == kJeq);
+    } else if (!match_packet_pointers(v_, insn_, dst(), v_.reg(insn_.src), here, there) &&
                v_.is_pointer_value(dst())) {
       return v_.refuse(EACCES, "R{} pointer comparison prohibited\n", +insn_.dst);
     }

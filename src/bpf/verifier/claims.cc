@@ -19,6 +19,7 @@ void Claims::add(u32 insn, const VerifierState& state) {
     c.value = reg.value;
     if (reg.base() == kPtrToStack) c.frame = reg.frameno();
     if (reg.base() == kPtrToMapValue) c.map = reg.map();
+    if (reg.type == kPtrToPacket) c.range = reg.range();
   }
   if (std::find(point.states.begin(), point.states.end(), claim) != point.states.end()) return;
   point.too_many = point.states.size() == kMaxStates;

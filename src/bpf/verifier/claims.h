@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "bpf/verifier/planted.h"
 #include "bpf/verifier/state.h"
 
 namespace uscx::bpf::verifier {
@@ -14,8 +15,9 @@ namespace uscx::bpf::verifier {
 /// What was known of a register: nothing where `type` is kNotInit.
 struct RegisterClaim {
   RegType type = kNotInit;
-  Scalar value;              // of a number; of a pointer: its offset
-  u32 frame = 0;             // of a stack pointer: whose
+  Scalar value;   // of a number; of a pointer: its offset
+  s32 range = 0;  // of a packet pointer: bytes of the packet from its start that are there
+  u32 frame = 0;  // of a stack pointer: whose
   const Map* map = nullptr;  // of a pointer to a map's value
   bool operator==(const RegisterClaim&) const = default;
 };
@@ -27,16 +29,18 @@ struct StateClaim {
   bool operator==(const StateClaim&) const = default;
 };
 
-/// Where VerifyInput asks for claims, all numbers count in pruning, precise or not: otherwise a run
-/// may have others than those of any state that was explored, where they do not matter. Every run's
-/// registers are then in one of the states of the instruction it is at.
+/// Where VerifyInput asks for claims to be recorded, all numbers count in pruning, precise or not:
+/// otherwise a run may have others than those of any state that was explored, where they do not
+/// matter. Every run's registers are then in one of the states of the instruction it is at.
 struct Claims {
   static constexpr std::size_t kMaxStates = 64;
   struct Point {
     std::vector<StateClaim> states;
     bool too_many = false;  // not all states are here: nothing is claimed
   };
-  std::vector<Point> by_insn;
+  std::vector<Point> by_insn = {};
+  bool record = true;  // false: nothing is asked for but the fault
+  PlantedFault planted = PlantedFault::kNone;
 
   void add(u32 insn, const VerifierState& state);
 };

@@ -192,7 +192,7 @@ int explore(Verifier& v) {
       if (v.log.per_insn()) log_insn(v);
       v.log.trim();
       aux.seen = true;
-      if (v.in.claims) v.in.claims->add(v.insn_idx, *v.state);
+      if (v.in.claims && v.in.claims->record) v.in.claims->add(v.insn_idx, *v.state);
       prev = static_cast<s32>(v.insn_idx);
       step = check_insn(v, insn, &do_print_state);
       if (step < 0) return step;

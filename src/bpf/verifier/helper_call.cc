@@ -6,6 +6,7 @@
 
 #include "bpf/uapi.h"
 #include "bpf/verifier/internal.h"
+#include "bpf/verifier/planted.h"
 
 namespace uscx::bpf::verifier {
 
@@ -523,6 +524,7 @@ int check_helper_call(Verifier& v, const Insn& insn) {
     if (int err = check_helper_arg(v, i, meta, insn_idx)) return err;
   }
   if (int err = record_map(v, meta, insn_idx)) return err;
+  if (planted(v, PlantedFault::kHelperWriteUnseen)) meta.raw_size = 0;
   for (s32 i = 0; i < meta.raw_size; ++i) {
     if (int err = check_mem_access(v, insn_idx, v.reg(meta.raw_regno), ArgNo::reg(meta.raw_regno),
                                    i, 1, kWrite, -1, false, false)) {
@@ -537,9 +539,10 @@ int check_helper_call(Verifier& v, const Insn& insn) {
   }
   bool cpu_specific = false;
   if (int err = check_special(v, insn, insn_idx, meta, changes_data, cpu_specific)) return err;
-  clear_caller_saved(v, v.cur());
+  if (!planted(v, PlantedFault::kCallKeepsRegisters)) clear_caller_saved(v, v.cur());
   invalidate_outgoing_stack_args(v, v.cur());
   if (int err = set_result(v, meta, cpu_specific)) return err;
+  if (planted(v, PlantedFault::kNullUnchecked)) v.reg(0).type &= ~kMaybeNull;
   if (int err = set_reference(v, meta, insn_idx)) return err;
   if (int err = refine_result(v, meta)) return err;
   if (int err = check_map_helper(v, meta.map.map, id)) return err;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "bpf/verifier/internal.h"
+#include "bpf/verifier/planted.h"
 
 namespace uscx::bpf::verifier {
 
@@ -84,6 +85,7 @@ class Comparison {
 
   bool scalar(const RegState& old, const RegState& cur) {
     if (!old.precise && exact_ == Exactness::kNotExact) return true;
+    if (planted(v_, PlantedFault::kPruneAnyNumber)) return true;
     if (old.id && (old.id & kAddConst) != (cur.id & kAddConst)) return false;
     if ((old.id & kAddConst) && old.delta != cur.delta) return false;
     return ids_.same_scalar(old.id, cur.id) && old.value.includes(cur.value);

@@ -2,6 +2,7 @@
 // Open-coded iterators: made, asked for the next element until there is none, destroyed. A loop
 // over one converges when a turn adds nothing.
 #include "bpf/verifier/internal.h"
+#include "bpf/verifier/planted.h"
 
 namespace uscx::bpf::verifier {
 
@@ -131,7 +132,8 @@ int process_iter_next(Verifier& v, u32 insn_idx, CallMeta& meta) {
   if (iter.iter_state() == IterState::kInvalid) {
     return v.bug("unexpected iterator state {} ({})", 0, iter_state_text(iter.iter_state()));
   }
-  if (iter.iter_state() == IterState::kActive) {
+  const bool no_element = planted(v, PlantedFault::kIterNoElement);
+  if (iter.iter_state() == IterState::kActive && !no_element) {
     if (!cur.parent || cur.parent->insn_idx != insn_idx) {
       return v.bug("bad parent state for iter next call");
     }

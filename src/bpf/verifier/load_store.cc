@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The instructions that load and store, atomic ones among them.
 #include "bpf/verifier/internal.h"
+#include "bpf/verifier/planted.h"
 
 namespace uscx::bpf::verifier {
 
@@ -62,7 +63,8 @@ int check_atomic_rmw(Verifier& v, const Insn& insn) {
     return v.refuse(EACCES, "BPF_ATOMIC stores into R{} {} is not allowed\n", +insn.dst,
                     reg_type_text(v.reg(insn.dst).type));
   }
-  const s32 load_reg = atomic_load_reg(insn);
+  const bool unseen = planted(v, PlantedFault::kFetchUnseen);
+  const s32 load_reg = unseen ? -1 : atomic_load_reg(insn);
   if (load_reg >= 0) {
     if (int err = check_reg_arg(v, static_cast<u32>(load_reg), ArgUse::kDst)) return err;
   }

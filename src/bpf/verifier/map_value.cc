@@ -5,6 +5,7 @@
 
 #include "bpf/uapi.h"
 #include "bpf/verifier/internal.h"
+#include "bpf/verifier/planted.h"
 
 namespace uscx::bpf::verifier {
 
@@ -136,7 +137,9 @@ int check_map_access_type(Verifier& v, const RegState& reg, s32 off, s32 size, A
 int check_map_access(Verifier& v, const RegState& reg, ArgNo arg, s32 off, s32 size,
                      bool zero_size_allowed, AccessSource src) {
   const Map& map = *reg.map();
-  if (int err = check_mem_region(v, reg, arg, off, size, map_mem_size(map), zero_size_allowed)) {
+  const u32 beyond = planted(v, PlantedFault::kValueBoundLoose) ? 8 : 0;
+  if (int err =
+          check_mem_region(v, reg, arg, off, size, map_mem_size(map) + beyond, zero_size_allowed)) {
     return err;
   }
   const Record* record = v.records.of_map(map);

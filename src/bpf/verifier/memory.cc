@@ -4,6 +4,7 @@
 
 #include "bpf/uapi.h"
 #include "bpf/verifier/internal.h"
+#include "bpf/verifier/planted.h"
 
 namespace uscx::bpf::verifier {
 
@@ -317,6 +318,7 @@ int check_mem_access(Verifier& v, u32 insn_idx, RegState& reg, ArgNo arg, s32 of
   if (size < kSlotSize && value_regno >= 0 && type == kRead) {
     RegState& value = v.reg(static_cast<u32>(value_regno));
     if (!value.is_scalar()) return 0;
+    if (planted(v, PlantedFault::kLoadTooNarrow) && size > 1) value.value.truncate(size / 2);
     if (!ldsx) {
       value.value.truncate(size);
     } else {

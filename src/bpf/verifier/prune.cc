@@ -2,6 +2,7 @@
 // States that were explored, and whether the current one adds anything. Linux: states.c.
 #include <algorithm>
 
+#include "bpf/verifier/claims.h"
 #include "bpf/verifier/inclusion.h"
 #include "bpf/verifier/internal.h"
 
@@ -300,6 +301,7 @@ Match match_open_state(Verifier& v, Explored& old, u32 insn_idx, bool& keep) {
   if (maybe_looping(old, cur) && states_equal(v, old, cur, Exactness::kExact) &&
       !iter_depths_differ(old, cur) && old.may_goto_depth == cur.may_goto_depth &&
       old.callback_unroll_depth == cur.callback_unroll_depth) {
+    if (planted(v, PlantedFault::kLoopEnds)) return Match::kHit;
     v.log_line(insn_idx, "; ");
     v.log("infinite loop detected at insn {}\n", insn_idx);
     v.log("cur state:");
@@ -379,8 +381,9 @@ int state_visited(Verifier& v, u32 insn_idx) {
       }
     } else {
       const bool loop = incomplete_read_marks(v, *old);
+      const bool all_numbers = loop || (v.in.claims && v.in.claims->record);
       if (states_equal(v, *old, cur,
-                       loop || v.in.claims ? Exactness::kRangeWithin : Exactness::kNotExact)) {
+                       all_numbers ? Exactness::kRangeWithin : Exactness::kNotExact)) {
         return on_hit(v, *old, insn_idx, loop);
       }
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bpf/verifier/internal.h"
+#include "bpf/verifier/planted.h"
 
 namespace uscx::bpf::verifier {
 
@@ -130,6 +131,7 @@ int release_reference(Verifier& v, u32 id) {
   };
   push(id);
   if (has_reference(state, id)) release_reference_nomark(state, id);
+  if (planted(v, PlantedFault::kReleaseKeepsPointer)) return 0;
   while (!todo.empty()) {
     id = todo.back();
     todo.pop_back();
@@ -208,7 +210,7 @@ int check_resource_leak(Verifier& v, bool exception_exit, bool check_lock, std::
     v.log("{} would lead to reference leak\n", what);
     return err;
   }
-  if (!check_lock) return 0;
+  if (!check_lock || planted(v, PlantedFault::kSectionLeft)) return 0;
   if (v.state->active_irq_id) {
     return v.refuse(EINVAL, "{} cannot be used inside bpf_local_irq_save-ed region\n", what);
   }

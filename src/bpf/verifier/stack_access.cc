@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bpf/verifier/internal.h"
+#include "bpf/verifier/planted.h"
 
 namespace uscx::bpf::verifier {
 
@@ -94,6 +95,7 @@ int write_fixed(Verifier& v, FuncState& frame, s32 off, s32 size, s32 value_regn
     }
     save_register(slot, *reg, static_cast<u32>(size));
   } else {
+    if (planted(v, PlantedFault::kSpillSurvives) && slot.is_scalar_spill()) return 0;
     u8 type = kSlotMisc;
     scrub_object(slot);
     if (stores_zero(insn, reg)) {
