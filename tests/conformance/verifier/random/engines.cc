@@ -60,7 +60,9 @@ std::string EngineComparer::check(u32 chunk) {
     for (u64 seed = first_of(chunk); seed < end_of(chunk); ++seed) {
       const GeneratedProgram program = batch_->program(seed);
       // The context of packets is the kernel's to make.
-      if (program.type == kSocketFilter || program.type == kSchedCls) continue;
+      if (program.type == kSocketFilter || program.type == kSchedCls || program.type == kXdp) {
+        continue;
+      }
       const Verdict verdict = batch_->load(program, true);
       if (verdict.fd < 0) continue;
       ++accepted;

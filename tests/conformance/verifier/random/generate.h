@@ -44,6 +44,10 @@ struct GeneratedProgram {
   std::vector<bpf::Insn> insns;
 };
 
+/// Seeds from here on give programs that do more: see generate_more.cc. Those before it stay what
+/// they are, since real kernels' verdicts of them are kept.
+inline constexpr u64 kSecondFamily = 1'000'000'000;
+
 GeneratedProgram generate_program(u64 seed, const GeneratorLinks& links);
 
 /// The last line of a verifier log with its numbers taken out: what two kernels' refusals are

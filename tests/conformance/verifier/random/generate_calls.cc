@@ -47,6 +47,13 @@ void Generator::read_into_stack() {
   const bool low = n <= 4 && n != 2;
   if (low) mov(5, n);
   const u32 length = low ? 5 : n;
+  if (program_.type == kXdp) {
+    mov(4, length);
+    mov(1, 6);
+    mov_imm(2, 0);
+    mov_frame(3, -32);
+    return call(189);  // xdp_load_bytes
+  }
   if (has_packet()) {
     mov(4, length);
     mov(1, 6);

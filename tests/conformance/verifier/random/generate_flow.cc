@@ -24,7 +24,7 @@ void Generator::choose_type() {
   constexpr u32 kTypes[] = {kSocketFilter, kSocketFilter, kSchedCls,  kSchedCls,     kTracepoint,
                             kTracepoint,   kKprobe,       kSyscall,   kSyscall,      kStructOps,
                             kStructOps,    kStructOps,    kStructOps, kRawTracepoint};
-  program_.type = random_.pick(kTypes);
+  program_.type = more_ && random_.percent(15) ? kXdp : random_.pick(kTypes);
   if (program_.type == kSyscall) program_.sleepable = true;
   if (program_.type == kStructOps) {
     constexpr std::string_view kMembers[] = {"enqueue", "running", "tick", "stopping"};
@@ -43,6 +43,7 @@ void Generator::block(u32 steps, u32 depth) {
 }
 
 void Generator::step(u32 depth) {
+  if (more_ && random_.percent(30)) return step_more(depth);
   switch (random_.below(20)) {
     case 0:
     case 1:
@@ -71,7 +72,7 @@ void Generator::step(u32 depth) {
     case 16:
       return helper();
     case 17:
-      return program_.type == kSchedCls ? packet() : task_access();
+      return program_.type == kSchedCls || program_.type == kXdp ? packet() : task_access();
     case 18:
       return kfunc();
     default:

@@ -98,7 +98,9 @@ void Generator::context_access() {
   const u32 dst = target();
   constexpr s32 kSkb[] = {0, 0, 4, 16, 16, 24, 32, 40, 40, 48, 52, 60, 64, 68, 68, 76, 104, 140};
   constexpr s32 kRaw[] = {8, 8, 16, 24, 32};
-  s32 off = has_packet()                  ? random_.pick(kSkb)
+  constexpr s32 kXdpFields[] = {0, 4, 8, 12, 12, 16, 16};  // pointers, then numbers
+  s32 off = program_.type == kXdp         ? random_.pick(kXdpFields)
+            : has_packet()                ? random_.pick(kSkb)
             : program_.type == kStructOps ? 0
                                           : random_.pick(kRaw);
   const u8 s = has_packet() ? kW : kDw;
@@ -111,6 +113,7 @@ void Generator::context_access() {
   emit(static_cast<u8>(kLdx | kMem | s), dst, 6, off, 0);
   reg(dst) = {program_.type == kStructOps ? Kind::kNone : Kind::kScalar, ~0u};
   if (program_.type == kSchedCls && (off == 76 || off == 80)) reg(dst) = {};
+  if (program_.type == kXdp && off < 12) reg(dst) = {};
 }
 
 void Generator::spill() {
@@ -128,8 +131,8 @@ void Generator::spill() {
 }
 
 void Generator::packet() {
-  emit(kLdx | kMem | kW, 2, 6, 76, 0);
-  emit(kLdx | kMem | kW, 3, 6, 80, 0);
+  emit(kLdx | kMem | kW, 2, 6, program_.type == kXdp ? 0 : 76, 0);
+  emit(kLdx | kMem | kW, 3, 6, program_.type == kXdp ? 4 : 80, 0);
   const u32 need = 1 + random_.below(40);
   mov(4, 2);
   emit(kAlu64 | kAdd | kImm, 4, 0, 0, static_cast<s32>(need));

@@ -21,7 +21,7 @@ constexpr u8 kJeq = 0x10, kJgt = 0x20, kJge = 0x30, kJset = 0x40, kJne = 0x50, k
 
 // Program types.
 constexpr u32 kSocketFilter = 1, kKprobe = 2, kSchedCls = 3, kTracepoint = 5, kRawTracepoint = 17,
-              kStructOps = 27, kSyscall = 31;
+              kXdp = 6, kStructOps = 27, kSyscall = 31;
 
 class Random {
  public:
@@ -45,7 +45,8 @@ class Random {
 
 class Generator {
  public:
-  Generator(u64 seed, const GeneratorLinks& links) : random_(seed), links_(links) {}
+  Generator(u64 seed, const GeneratorLinks& links)
+      : random_(seed), links_(links), more_(seed >= kSecondFamily) {}
 
   GeneratedProgram run();
 
@@ -79,7 +80,9 @@ class Generator {
   void call(s32 helper);
   void clobber();
   bool mistake() { return random_.percent(kMistake); }
-  bool has_packet() const { return program_.type == kSocketFilter || program_.type == kSchedCls; }
+  bool has_packet() const {
+    return program_.type == kSocketFilter || program_.type == kSchedCls || program_.type == kXdp;
+  }
   /// A register of `kind`, or 16 where there is none.
   u32 any(Kind kind);
   /// A register to overwrite: not the context's, not a loop's counter.
@@ -131,6 +134,17 @@ class Generator {
   /// static u64 f(void *p) { return *(size *)(p + off) + constant; }
   void add_subprogram();
 
+  // What only the second family does (generate_more.cc).
+  void step_more(u32 depth);
+  void linked_sum();
+  void extend_sign();
+  void narrow_fill();
+  void variable_stack();
+  void may_goto_loop(u32 depth);
+  void nested_iterators();
+  void packet_walk();
+  void leaking_reference();
+
   Random random_;
   const GeneratorLinks& links_;
   GeneratedProgram program_;
@@ -139,6 +153,7 @@ class Generator {
   u32 reserved_ = 0;  // registers that a loop counts in
   u32 sections_ = 0;  // open sections, iterators and references: no way out of the program
   bool needs_subprogram_ = false;
+  bool more_;
   std::vector<u32> calls_;
 };
 

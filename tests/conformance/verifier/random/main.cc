@@ -15,13 +15,14 @@
 
 #include "conformance/verifier/random/engines.h"
 #include "conformance/verifier/random/machine.h"
+#include "conformance/verifier/random/planted_check.h"
 #include "conformance/verifier/random/recorded.h"
 #include "conformance/verifier/random/sound.h"
 
 namespace uscx::conformance {
 namespace {
 
-struct Options : Range {
+struct Options : SoundRange {
   std::string data;
   double floor = 0;
   u32 unsafe = 0;
@@ -59,6 +60,14 @@ std::vector<std::string> split(const std::string& text) {
   return parts;
 }
 
+bpf::verifier::PlantedFault fault_named(const std::string& name) {
+  using bpf::verifier::PlantedFault;
+  for (u32 i = 0; i < static_cast<u32>(PlantedFault::kCount); ++i) {
+    if (name == to_string(static_cast<PlantedFault>(i))) return static_cast<PlantedFault>(i);
+  }
+  throw CLI::ValidationError("--planted", "no fault of this name");
+}
+
 u32 chunks(const Options& o) {
   return static_cast<u32>((o.count + kChunk - 1) / kChunk);
 }
@@ -69,8 +78,10 @@ int compare(Options options) {
     fmt::print(stderr, "{}\n", recorded.error().message);
     return 2;
   }
-  if (options.first >= recorded->by_seed.size()) return 2;
-  options.count = std::min<u64>(options.count, recorded->by_seed.size() - options.first);
+  options.first = std::max(options.first, recorded->first);
+  const u64 end = recorded->first + recorded->by_seed.size();
+  if (options.first >= end) return 2;
+  options.count = std::min<u64>(options.count, end - options.first);
   const auto vmlinux = read_file(options.vmlinux);
   u64 agreed = 0, same_reason = 0, asked = 0, unsafe = 0, lost = 0;
   std::map<std::string, std::pair<u64, u64>> differences;  // -> count, first seed
@@ -86,7 +97,7 @@ int compare(Options options) {
       return;
     }
     for (const std::string& line : split(answer)) {
-      const RecordedVerdict& theirs = recorded->kinds[recorded->by_seed[seed]];
+      const RecordedVerdict& theirs = recorded->of(seed);
       const int errnum = std::stoi(line);
       const std::string reason = line.substr(std::min(line.find(' ') + 1, line.size()));
       ++asked;
@@ -152,11 +163,41 @@ int sound(const Options& options) {
   };
   pool.run(chunks(options));
   fmt::print(
-      "{} programs: {} accepted and run, {} runs; {} of packets accepted, not run; registers of {} "
-      "programs compared at {} instructions, {} not (too many states); {} faults\n",
-      options.count, counts.accepted, counts.runs, counts.only_loaded, counts.claimed,
-      counts.compared, counts.unclaimed, faults);
+      "{} programs: {} accepted and run ({} on packets), {} runs; {} known to have no end; "
+      "registers "
+      "of {} programs compared at {} instructions, {} not (too many states); {} faults\n",
+      options.count, counts.accepted, counts.with_packets, counts.runs, counts.endless,
+      counts.claimed, counts.compared, counts.unclaimed, faults);
   return faults == 0 && counts.compared ? 0 : 1;
+}
+
+/// Every fault that can be planted in the verifier must show in the runs of what it accepts.
+int planted(const Options& options) {
+  const auto vmlinux =
+      options.vmlinux.empty() ? std::vector<std::byte>() : read_file(options.vmlinux);
+  using bpf::verifier::PlantedFault;
+  constexpr u32 kFaults = static_cast<u32>(PlantedFault::kCount) - 1;
+  u32 missed = 0;
+  u64 latest = 0;
+  WorkerPool pool;
+  pool.jobs = options.jobs;
+  pool.timeout_s = 300;
+  pool.make_worker = [&] { return std::make_unique<PlantedRunner>(options, vmlinux); };
+  pool.done = [&](u32 item, const std::string& answer, bool lost) {
+    const std::string_view name = to_string(static_cast<PlantedFault>(item + 1));
+    const auto parts = split(answer);
+    if (lost || parts.size() < 2) {
+      ++missed;
+      fmt::print("MISSED {}: {}\n", name, lost ? answer : "no program shows it");
+      return;
+    }
+    latest = std::max<u64>(latest, std::stoull(parts[0]) - options.first);
+    fmt::print("{:24} seed {:6}: {}\n", name, parts[0], parts[1]);
+  };
+  pool.run(kFaults);
+  fmt::print("{} planted faults, {} found, at the latest by program {}; {} missed\n", kFaults,
+             kFaults - missed, latest, missed);
+  return missed ? 1 : 0;
 }
 
 /// Programs that are accepted, by every engine.
@@ -211,13 +252,23 @@ int main(int argc, char** argv) {
   s->add_option("--vmlinux", o.vmlinux, "Kernel BTF to verify against; the built-in one without");
   auto* e = app.add_subcommand("engines", "Run what is accepted by every engine");
   e->add_option("--vmlinux", o.vmlinux, "Kernel BTF to verify against; the built-in one without");
-  for (auto* sub : {c, s, e}) {
+  std::string endless, fault;
+  s->add_option("--endless", endless, "Seeds of programs that have no end on Linux either");
+  s->add_option("--planted", fault, "Fault to plant in the verifier");
+  auto* p = app.add_subcommand("planted", "Plant faults in the verifier, one after another");
+  p->add_option("--vmlinux", o.vmlinux, "Kernel BTF to verify against; the built-in one without");
+  for (auto* sub : {c, s, e, p}) {
     sub->add_option("--first", o.first, "First seed");
     sub->add_option("--count", o.count, "How many");
     sub->add_option("-j,--jobs", o.jobs, "Processes");
   }
   c->callback([&] { status = compare(o); });
-  s->callback([&] { status = sound(o); });
+  s->callback([&] {
+    if (!endless.empty()) o.endless = read_endless(endless);
+    if (!fault.empty()) o.planted = fault_named(fault);
+    status = sound(o);
+  });
+  p->callback([&] { status = planted(o); });
   e->callback([&] { status = engines(o); });
   CLI11_PARSE(app, argc, argv);
   return status;

@@ -29,7 +29,7 @@ OrError<Recorded> read_recorded(const std::string& path) {
   if (!file) return error(fmt::format("{}: cannot be read", path));
   Recorded out;
   std::string line;
-  while (std::getline(file, line) && line != "--") {
+  while (std::getline(file, line) && !line.starts_with("--")) {
     if (line.starts_with('#')) continue;
     std::istringstream fields(line);
     std::string errnum;
@@ -40,6 +40,7 @@ OrError<Recorded> read_recorded(const std::string& path) {
     kind.errnum = std::stoi(errnum);
     out.kinds.push_back(std::move(kind));
   }
+  if (line.size() > 2) out.first = std::stoull(line.substr(2));
   for (u32 index; file >> index;) {
     if (index >= out.kinds.size()) return error(fmt::format("{}: no kind {}", path, index));
     out.by_seed.push_back(index);

@@ -22,7 +22,10 @@ struct RecordedVerdict {
 
 struct Recorded {
   std::vector<RecordedVerdict> kinds;
-  std::vector<u32> by_seed;  // index into kinds; the seed counts from 0
+  u64 first = 0;             // seed
+  std::vector<u32> by_seed;  // from the first on: index into kinds
+
+  const RecordedVerdict& of(u64 seed) const { return kinds[by_seed[seed - first]]; }
 };
 
 OrError<Recorded> read_recorded(const std::string& path);

@@ -3,8 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "bpf/impl.h"
 #include "bpf/isa.h"
+#include "bpf/net/packet.h"
 #include "bpf/verifier/proof.h"
 
 namespace uscx::conformance {
@@ -42,6 +45,14 @@ void RunCheck::step(const ExecRun& run, u32 insn, const u64* r) {
   if (next.code != (isa::kJmp | isa::kCall)) return;
   if (next.src == kPseudoKfunc) return called_kfunc(run, insn, r);
   if (next.src != kPseudoCall) called_helper(run, insn, r);
+}
+
+RunCheck::Turns RunCheck::most_iterators() const {
+  Turns most;
+  for (const auto& [insn, count] : iterators_made_) {
+    if (count > most.count) most = {insn, count};
+  }
+  return most;
 }
 
 std::string RunCheck::finish() {
@@ -88,15 +99,35 @@ void RunCheck::check_memory(const ExecRun& run, u32 insn, const u64* r) {
         owned |= object && addr - value <= object->spec().value_size - bytes;
       }
       break;
-    default: {
-      const Extent* extent = run.env.window.find(addr);
-      owned = extent && extent->contains(addr, bytes);
-    }
+    default:
+      owned = in_bounds(run, addr, bytes);
   }
   if (!owned) {
     wrong(insn, fmt::format("{} bytes at {:#x} are not what was proven (kind {})", bytes, addr,
                             static_cast<u32>(memory)));
   }
+}
+
+const net::PacketBounds* RunCheck::packet(const ExecRun& run) const {
+  switch (context_) {
+    case Context::kSkb:
+      return &net::skb_context(run.env.window, run.context)->bounds;
+    case Context::kXdp:
+      return &net::xdp_context(run.env.window, run.context)->bounds;
+    case Context::kPlain:
+      break;
+  }
+  return nullptr;
+}
+
+/// Inside an object; where that is the packet's memory, in the packet and not in the room around
+/// it.
+bool RunCheck::in_bounds(const ExecRun& run, u64 addr, u32 bytes) const {
+  const Extent* extent = run.env.window.find(addr);
+  if (!extent || !extent->contains(addr, bytes)) return false;
+  const net::PacketBounds* bounds = packet(run);
+  if (!bounds || !extent->contains(bounds->data, 0)) return true;
+  return addr >= bounds->data_meta && addr + bytes <= bounds->data_end;
 }
 
 // -- what was claimed of the registers
@@ -117,11 +148,27 @@ bool RunCheck::holds(const ExecRun& run, const verifier::RegisterClaim& claim, u
         if (map == claim.map->address() && claim.value.contains(value - start)) return true;
       }
       return false;
+    case kPtrToPacket:
+    case kPtrToPacketMeta:
+    case kPtrToPacketEnd:
+      return packet_claim_holds(run, claim, value);
     case kPtrToMem:
       return value != 0;
     default:
       return true;
   }
+}
+
+bool RunCheck::packet_claim_holds(const ExecRun& run, const verifier::RegisterClaim& claim,
+                                  u64 value) const {
+  const net::PacketBounds* bounds = packet(run);
+  if (!bounds) return true;
+  if (claim.type == verifier::kPtrToPacketEnd) return value == bounds->data_end;
+  const bool meta = claim.type == verifier::kPtrToPacketMeta;
+  if (!claim.value.contains(value - (meta ? bounds->data_meta : bounds->data))) return false;
+  // The range counts from the greatest offset that the pointer may have.
+  const s64 there = claim.range - static_cast<s64>(claim.value.umax());
+  return claim.range <= 0 || there <= 0 || value + static_cast<u64>(there) <= bounds->data_end;
 }
 
 void RunCheck::check_claims(const ExecRun& run, u32 insn, const u64* r) {
@@ -147,13 +194,16 @@ void RunCheck::check_claims(const ExecRun& run, u32 insn, const u64* r) {
 // -- references and sections
 
 void RunCheck::acquire(std::string what, u64 object) {
+  given_back_.erase(object);
   ++held_[{std::move(what), object}];
 }
 
 void RunCheck::release(u32 insn, const std::string& what, u64 object) {
   const auto it = held_.find({what, object});
   if (it == held_.end()) return wrong(insn, fmt::format("{} is given back and not held", what));
-  if (--it->second == 0) held_.erase(it);
+  if (--it->second) return;
+  held_.erase(it);
+  if (object) given_back_.insert(object);
 }
 
 void RunCheck::returned(const ExecRun&, u64 result) {
@@ -183,10 +233,26 @@ void RunCheck::called_kfunc(const ExecRun& run, u32 insn, const u64* r) {
   if (name == "bpf_preempt_enable") return release(insn, "preempt section", 0);
   const verifier::KfuncProto* proto = verifier::kfunc_proto(name);
   if (!proto) return;
-  if (proto->has(verifier::kKf_IterNew)) acquire("iterator", r[1]);
-  if (proto->has(verifier::kKf_IterDestroy)) release(insn, "iterator", r[1]);
+  called_iterator(insn, *proto, r);
+  if (name == "bpf_cpumask_test_cpu" || name == "bpf_cpumask_set_cpu") {
+    if (given_back_.contains(r[2])) wrong(insn, "uses an object that was given back");
+  }
   if (proto->has(verifier::kKf_Acquire)) call_.acquires = "reference";
   if (proto->has(verifier::kKf_Release)) release(insn, "reference", r[1]);
+}
+
+void RunCheck::called_iterator(u32 insn, const verifier::KfuncProto& proto, const u64* r) {
+  if (proto.has(verifier::kKf_IterNew)) {
+    acquire("iterator", r[1]);
+    ++iterators_made_[insn];
+    // bpf_iter_num: the only kind that is generated.
+    const s64 first = static_cast<s32>(r[2]), end = static_cast<s32>(r[3]);
+    elements_left_[r[1]] = static_cast<u64>(std::max<s64>(end - first, 0)) + 1;  // and the end
+  }
+  if (proto.has(verifier::kKf_IterNext) && elements_left_[r[1]]-- == 0) {
+    wrong(insn, "an iterator has more elements than its range");
+  }
+  if (proto.has(verifier::kKf_IterDestroy)) release(insn, "iterator", r[1]);
 }
 
 }  // namespace uscx::conformance

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What a run of an accepted program must keep to, looked at instruction by instruction: memory it
-// owns, references and sections given back, and what the verifier claimed of the registers.
+// owns, references and sections given back, iterators within their range, and what the verifier
+// claimed of the registers.
 #pragma once
 
 #include <map>
@@ -10,15 +11,18 @@
 
 #include "bpf/exec/observer.h"
 #include "bpf/exec/run.h"
+#include "bpf/net/contexts.h"
 #include "bpf/verifier/claims.h"
+#include "bpf/verifier/kfunc_proto.h"
 
 namespace uscx::conformance {
 
 class RunCheck final : public bpf::StepObserver {
  public:
+  enum class Context : u8 { kPlain, kSkb, kXdp };
   /// `claims` of this very program, or null; `context_bytes`: the context's size.
-  RunCheck(const bpf::verifier::Claims* claims, u32 context_bytes)
-      : claims_(claims), context_bytes_(context_bytes) {}
+  RunCheck(const bpf::verifier::Claims* claims, Context context, u32 context_bytes)
+      : claims_(claims), context_(context), context_bytes_(context_bytes) {}
 
   void step(const bpf::ExecRun& run, u32 insn, const u64* registers) override;
   /// After the run: what was wrong first, or empty.
@@ -26,6 +30,13 @@ class RunCheck final : public bpf::StepObserver {
   /// Instructions executed whose registers were compared, and those without claims.
   u64 compared() const { return compared_; }
   u64 unclaimed() const { return unclaimed_; }
+  /// Of a run that did not end: the call of an iterator's constructor that was made most often, and
+  /// how often. Each of these iterators kept to its range.
+  struct Turns {
+    u32 insn = 0;
+    u64 count = 0;
+  };
+  Turns most_iterators() const;
 
  private:
   using Insn = bpf::Insn;
@@ -35,6 +46,12 @@ class RunCheck final : public bpf::StepObserver {
   void check_memory(const bpf::ExecRun& run, u32 insn, const u64* r);
   void check_claims(const bpf::ExecRun& run, u32 insn, const u64* r);
   bool holds(const bpf::ExecRun& run, const bpf::verifier::RegisterClaim& claim, u64 value) const;
+  bool packet_claim_holds(const bpf::ExecRun& run, const bpf::verifier::RegisterClaim& claim,
+                          u64 value) const;
+  /// The bounds of the packet that the program runs on; null where it gets none.
+  const bpf::net::PacketBounds* packet(const bpf::ExecRun& run) const;
+  bool in_bounds(const bpf::ExecRun& run, u64 addr, u32 bytes) const;
+  void called_iterator(u32 insn, const bpf::verifier::KfuncProto& proto, const u64* r);
   void returned(const bpf::ExecRun& run, u64 result);
   void called_helper(const bpf::ExecRun& run, u32 insn, const u64* r);
   void called_kfunc(const bpf::ExecRun& run, u32 insn, const u64* r);
@@ -42,6 +59,7 @@ class RunCheck final : public bpf::StepObserver {
   void release(u32 insn, const std::string& what, u64 object);
 
   const bpf::verifier::Claims* claims_;
+  Context context_;
   u32 context_bytes_;
   std::string problem_;
   u64 compared_ = 0;
@@ -52,7 +70,7 @@ class RunCheck final : public bpf::StepObserver {
     u32 insn = 0;
     bool helper = false;
     std::string acquires = {};  // what kind of reference, where the result is one
-    u64 map = 0;           // of a lookup
+    u64 map = 0;                // of a lookup
   };
   bool in_call_ = false;
   Call call_;
@@ -63,6 +81,9 @@ class RunCheck final : public bpf::StepObserver {
 
   /// What is held: references by address, sections under address 0. Counted.
   std::map<std::pair<std::string, u64>, u32> held_;
+  std::set<u64> given_back_;           // references, until something is at their address again
+  std::map<u64, u64> elements_left_;   // by iterator: how many its range still has
+  std::map<u32, u64> iterators_made_;  // by instruction
   /// Values of maps that lookups gave: address and size, by map address.
   std::set<std::pair<u64, u64>> values_;  // map, value
 };
