@@ -202,6 +202,9 @@ void SoundRunner::run_plain(const GeneratedProgram& program, const bpf::Program&
 std::string SoundRunner::run_on_packet(const GeneratedProgram& program, int fd, Random& random) {
   std::array<u64, kMaxPacket / sizeof(u64)> bytes;
   for (u64& word : bytes) word = random.next();
+  // Of no protocol: of an IP packet PROG_TEST_RUN wants the whole header.
+  constexpr u8 kExperimental[] = {0x88, 0xb5};
+  std::memcpy(reinterpret_cast<u8*>(bytes.data()) + 12, kExperimental, sizeof(kExperimental));
   __sk_buff skb{};
   skb.mark = static_cast<u32>(some_number(random));
   skb.priority = static_cast<u32>(some_number(random));

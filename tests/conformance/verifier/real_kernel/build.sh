@@ -14,7 +14,7 @@ make() {	# NAME SOURCES...
 		-isystem "$build/libbpf/include" "$@" "$build/libuscx_libbpf.a" -lelf -lz -lzstd -o "$dest/$name"
 }
 make real_kernel_verdicts "$verifier"/real_kernel/verdicts.cc \
-	"$verifier"/real_kernel/release.cc "$verifier"/{expectations,messages,subject}.cc \
+	"$verifier"/real_kernel/release.cc "$verifier"/{elsewhere,expectations,messages,subject}.cc \
 	"$source/src/cli/struct_ops_mask.cc" -Wl,--wrap=uname
 make random_verdicts "$verifier"/real_kernel/random_verdicts.cc \
 	"$verifier"/random/{batch,generate,generate_flow,generate_memory,generate_calls,generate_more,refusal}.cc
