@@ -2,6 +2,14 @@
 /* A CPU's runqueue and the per-CPU statistics beside it. */
 
 struct scx_rq {
+  u32 nr_running;
+  u32 flags;
+  u32 nr_immed;
+  bool in_select_cpu;
+  bool cpu_released;
+  bool kick_sync_pending;
+  u64 clock;
+  unsigned long kick_sync;
   struct scx_dispatch_q local_dsq;
   struct scx_dispatch_q reject_dsq SINCE(7, 3);
   struct list_head runnable_list;
@@ -9,21 +17,13 @@ struct scx_rq {
   u64 extra_enq_flags UNTIL(7, 3);
   u64 remote_activate_enq_flags SINCE(7, 3);
   struct scx_sched *remote_activate_sch SINCE(7, 3);
-  u32 nr_running;
   u32 cpuperf_target;
-  bool in_select_cpu;
-  bool cpu_released;
-  u32 flags;
-  u32 nr_immed;
-  u64 clock;
   cpumask_var_t cpus_to_kick UNTIL(7, 3);
   cpumask_var_t cpus_to_kick_if_idle UNTIL(7, 3);
   cpumask_var_t cpus_to_preempt UNTIL(7, 3);
   cpumask_var_t cpus_to_wait UNTIL(7, 3);
   struct llist_head ecaps_to_sync SINCE(7, 3);
   cpumask_var_t cpus_to_sync;
-  bool kick_sync_pending;
-  unsigned long kick_sync;
   struct task_struct *sub_dispatch_prev;
   struct list_head sched_pcpus_to_kick SINCE(7, 3);
   raw_spinlock_t deferred_reenq_lock;
@@ -36,10 +36,7 @@ struct sched_domain;
 
 struct rq {
   unsigned int nr_running;
-  unsigned int nr_numa_running;
-  unsigned int nr_preferred_running;
   unsigned int ttwu_pending;
-  unsigned long cpu_capacity;
   union {
     struct task_struct *donor;
     struct task_struct *curr;
@@ -47,15 +44,20 @@ struct rq {
   struct task_struct *idle;
   struct task_struct *stop;
   u64 nr_switches;
-  raw_spinlock_t __lock;
-  struct scx_rq scx;
-  unsigned long nr_uninterruptible;
-  const struct sched_class *next_class;
 
   /* clocks, ns */
   u64 clock_task;
   u64 clock_pelt;
   u64 clock;
+
+  struct scx_rq scx;
+  unsigned int nr_numa_running;
+  unsigned int nr_preferred_running;
+  unsigned long cpu_capacity;
+  raw_spinlock_t __lock;
+  unsigned long nr_uninterruptible;
+  const struct sched_class *next_class;
+
   unsigned long lost_idle_time;
   unsigned int clock_update_flags;
   u64 clock_pelt_idle;

@@ -24,6 +24,9 @@ struct sched_avg {
 };
 
 struct sched_entity {
+  u64 exec_start;
+  u64 sum_exec_runtime;
+  u64 nr_migrations;
   struct load_weight load;
   struct rb_node run_node;
   u64 deadline;
@@ -34,13 +37,10 @@ struct sched_entity {
   unsigned char sched_delayed;
   unsigned char rel_deadline;
   unsigned char custom_slice;
-  u64 exec_start;
-  u64 sum_exec_runtime;
   u64 prev_sum_exec_runtime;
   u64 vruntime;
   s64 vlag;
   u64 slice;
-  u64 nr_migrations;
   int depth;
   struct sched_entity *parent;
   struct cfs_rq *cfs_rq;
@@ -74,48 +74,56 @@ struct thread_info {
 };
 
 struct task_struct {
+  /* The order is ours (docs/abi.md): what every wakeup and switch touches comes first, together. */
   struct thread_info thread_info;
   unsigned int __state;
-  unsigned int saved_state;
-  void *stack;
-  refcount_t usage;
   unsigned int flags;
-  unsigned int ptrace;
   u8 on_cpu;
   u8 on_rq;
   u8 is_blocked;
+  int recent_used_cpu;
+  int wake_cpu;
+  int nr_cpus_allowed;
+  unsigned short migration_disabled;
+  unsigned short migration_flags;
+  pid_t pid;
+
+  const cpumask_t *cpus_ptr;
+  const struct sched_class *sched_class;
+  struct task_group *sched_task_group;
+  int prio;
+  int static_prio;
+  int normal_prio;
+  unsigned int policy;
+  struct sched_info sched_info;
+  u64 utime;
+  u64 stime;
+  unsigned long nvcsw;
+  unsigned long nivcsw;
+  struct sched_entity se;
+  struct sched_ext_entity scx;
+  struct sched_rt_entity rt;
+
+  unsigned int saved_state;
+  void *stack;
+  refcount_t usage;
+  unsigned int ptrace;
 
   /* wakeups */
   unsigned int wakee_flips;
   unsigned long wakee_flip_decay_ts;
   struct task_struct *last_wakee;
-  int recent_used_cpu;
-  int wake_cpu;
 
-  /* priority and class */
-  int prio;
-  int static_prio;
-  int normal_prio;
+  /* priority */
   unsigned int rt_priority;
-  unsigned int policy;
-  struct sched_entity se;
-  struct sched_rt_entity rt;
-  struct sched_ext_entity scx;
-  const struct sched_class *sched_class;
-  struct task_group *sched_task_group;
 
   /* affinity */
   unsigned long max_allowed_capacity;
-  int nr_cpus_allowed;
-  const cpumask_t *cpus_ptr;
   cpumask_t *user_cpus_ptr;
   cpumask_t cpus_mask;
   void *migration_pending;
-  unsigned short migration_disabled;
-  unsigned short migration_flags;
   int rcu_read_lock_nesting;
 
-  struct sched_info sched_info;
   struct list_head tasks;
 
   /* memory */
@@ -128,7 +136,6 @@ struct task_struct {
   int exit_state;
   int exit_code;
   int exit_signal;
-  pid_t pid;
   pid_t tgid;
   struct task_struct *real_parent;
   struct task_struct *parent;
@@ -141,11 +148,7 @@ struct task_struct {
   void *worker_private;
 
   /* time */
-  u64 utime;
-  u64 stime;
   u64 gtime;
-  unsigned long nvcsw;
-  unsigned long nivcsw;
   u64 start_time;
   u64 start_boottime;
   u64 timer_slack_ns;

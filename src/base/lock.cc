@@ -68,29 +68,16 @@ void HeldLocks::print() const {
 }
 
 void RankedLock::check_order(const HeldLocks& held, std::source_location where) const {
-  if (held.depth_ == 0) return;
   // Held locks are in ascending order, so the last one speaks for all.
-  const RankedLock& last = *held.entries_[held.depth_ - 1].lock;
-  if (last.rank_ < rank_ || (last.rank_ == rank_ && last.order_ < order_)) {
-    if (!sleeping() || held.spinlocks_ == 0) [[likely]]
-      return;
-  }
+  if (held.last_key() < key_ && (!sleeping() || held.spinlocks_ == 0)) return;
   if (held.holds(*this)) lock_violation("taken twice", *this, held, where);
   if (sleeping() && held.spinlocks_ > 0) {
     lock_violation("a sleeping lock under a spinlock", *this, held, where);
   }
   for (u32 i = 0; i < held.depth_; ++i) {
     const RankedLock& other = *held.entries_[i].lock;
-    if (other.rank_ > rank_ || (other.rank_ == rank_ && other.order_ >= order_)) {
-      lock_violation("taken out of order", *this, held, where);
-    }
+    if (other.key_ >= key_) lock_violation("taken out of order", *this, held, where);
   }
-}
-
-void RankedLock::push(HeldLocks& held, bool shared, const std::source_location& where) {
-  USCX_ASSERT(held.depth_ < HeldLocks::kMaxDepth);
-  held.entries_[held.depth_++] = {this, where, shared};
-  if (!sleeping()) ++held.spinlocks_;
 }
 
 void RankedLock::remove(HeldLocks& held, bool shared, const std::source_location& where) {
@@ -102,18 +89,19 @@ void RankedLock::remove(HeldLocks& held, bool shared, const std::source_location
   if (!sleeping()) --held.spinlocks_;
 }
 
-void RankedLock::lock(HeldLocks& held, std::source_location where) {
+void RankedLock::lock_slowly(HeldLocks& held, const std::source_location& where) {
   check_order(held, where);
   if (held.hooks != nullptr) held.hooks->acquiring(*this, held, false, where);
   if (owner_ != nullptr) {
     lock_violation("taken while another context holds it", *this, *owner_, where);
   }
   if (readers_ > 0) lock_violation("taken while it has readers", *this, held, where);
+  USCX_ASSERT(held.depth_ < HeldLocks::kMaxDepth);
   push(held, false, where);
   owner_ = &held;
 }
 
-void RankedLock::unlock(HeldLocks& held, std::source_location where) {
+void RankedLock::unlock_slowly(HeldLocks& held, const std::source_location& where) {
   remove(held, false, where);
   owner_ = nullptr;
   if (held.hooks != nullptr) held.hooks->released(*this);
@@ -125,6 +113,7 @@ void RankedLock::lock_shared(HeldLocks& held, std::source_location where) {
   if (owner_ != nullptr) {
     lock_violation("taken while another context holds it", *this, *owner_, where);
   }
+  USCX_ASSERT(held.depth_ < HeldLocks::kMaxDepth);
   push(held, true, where);
   ++readers_;
 }

@@ -76,6 +76,8 @@ class HeldLocks {
     std::source_location where;
     bool shared;
   };
+  /// Of the last one taken, which ranks after all others; 0 where there is none.
+  u64 last_key() const;
   u32 depth_ = 0;
   u32 spinlocks_ = 0;
   std::array<Entry, kMaxDepth>
@@ -88,12 +90,28 @@ class HeldLocks {
 class RankedLock {
  public:
   RankedLock(LockRank rank, const char* name, u64 order = 0)
-      : rank_(rank), order_(order), name_(name) {}
+      : key_(key_of(rank) | order), name_(name) {}
   RankedLock(const RankedLock&) = delete;
   RankedLock& operator=(const RankedLock&) = delete;
 
-  void lock(HeldLocks& held, std::source_location where = std::source_location::current());
-  void unlock(HeldLocks& held, std::source_location where = std::source_location::current());
+  void lock(HeldLocks& held, std::source_location where = std::source_location::current()) {
+    const bool plain = held.hooks == nullptr && held.last_key() < key_ && owner_ == nullptr &&
+                       readers_ == 0 && (!sleeping() || !held.atomic());
+    if (!plain || held.depth_ == HeldLocks::kMaxDepth) [[unlikely]]
+      return lock_slowly(held, where);
+    push(held, false, where);
+    owner_ = &held;
+  }
+  void unlock(HeldLocks& held, std::source_location where = std::source_location::current()) {
+    const u32 last = held.depth_ - 1;
+    const bool plain = held.depth_ > 0 && held.hooks == nullptr &&
+                       held.entries_[last].lock == this && !held.entries_[last].shared;
+    if (!plain) [[unlikely]]
+      return unlock_slowly(held, where);
+    held.depth_ = last;
+    if (!sleeping()) --held.spinlocks_;
+    owner_ = nullptr;
+  }
   /// The same for one reader of several. A reader that is one already may not read again: a writer
   /// could have come to wait in between.
   void lock_shared(HeldLocks& held, std::source_location where = std::source_location::current());
@@ -109,22 +127,35 @@ class RankedLock {
   /// The locks of the context that holds it exclusively, or null.
   const HeldLocks* owner() const { return owner_; }
 
-  LockRank rank() const { return rank_; }
-  u64 order() const { return order_; }
+  LockRank rank() const { return static_cast<LockRank>((key_ >> kOrderBits) - 1); }
+  u64 order() const { return key_ & ((1ULL << kOrderBits) - 1); }
   const char* name() const { return name_; }
   /// Sleeping locks (mutexes and rwsems) rank before all spinlocks.
-  bool sleeping() const { return rank_ < LockRank::kScxTasks; }
+  bool sleeping() const { return key_ < key_of(LockRank::kScxTasks); }
 
  private:
-  LockRank rank_;
-  u64 order_;
-  const char* name_;
-  void push(HeldLocks& held, bool shared, const std::source_location& where);
+  friend class HeldLocks;
+  static constexpr u32 kOrderBits = 48;
+  static constexpr u64 key_of(LockRank rank) {
+    return (u64{static_cast<u8>(rank)} + 1) << kOrderBits;
+  }
+  void lock_slowly(HeldLocks& held, const std::source_location& where);
+  void unlock_slowly(HeldLocks& held, const std::source_location& where);
+  void push(HeldLocks& held, bool shared, const std::source_location& where) {
+    held.entries_[held.depth_++] = {this, where, shared};
+    if (!sleeping()) ++held.spinlocks_;
+  }
   void remove(HeldLocks& held, bool shared, const std::source_location& where);
 
   HeldLocks* owner_ = nullptr;
+  u64 key_;  // rank and order in one number, so that one comparison is enough
   u32 readers_ = 0;
+  const char* name_;
 };
+
+inline u64 HeldLocks::last_key() const {
+  return depth_ == 0 ? 0 : entries_[depth_ - 1].lock->key_;
+}
 
 /// Holds a lock for a scope.
 class LockGuard {

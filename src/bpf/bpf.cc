@@ -46,15 +46,15 @@ void Bpf::Impl::release_after_grace(std::shared_ptr<void> object) {
   if (object && running > 0) objects_after_grace.push_back(std::move(object));
 }
 
-void Bpf::Impl::leave_run() {
+void Bpf::Impl::release_locks() {
   spin_locks.release_all(bpf.host().held_locks());
-  if (--running > 0) return;
-  if (!after_grace.empty()) {
-    std::vector<void*> ready;
-    ready.swap(after_grace);
-    for (void* memory : ready) bpf.window().free(memory);
-  }
-  if (!objects_after_grace.empty()) objects_after_grace.clear();
+}
+
+void Bpf::Impl::end_grace() {
+  std::vector<void*> ready;
+  ready.swap(after_grace);
+  for (void* memory : ready) bpf.window().free(memory);
+  objects_after_grace.clear();
 }
 
 Bpf::Bpf(Host& host, AddressWindow& window, btf::KernelVersion version,

@@ -144,10 +144,14 @@ struct Bpf::Impl {
   u64 in_run(Fn&& fn) {
     ++running;
     const u64 result = fn();
-    leave_run();
+    if (spin_locks.any()) [[unlikely]]
+      release_locks();
+    if (--running == 0 && !(after_grace.empty() && objects_after_grace.empty())) end_grace();
     return result;
   }
-  void leave_run();
+  /// Those of the context that runs.
+  void release_locks();
+  void end_grace();
 };
 
 /// Fills the table of helpers that are served, and the names of those that are not.

@@ -64,7 +64,7 @@ void KfuncCall::throw_exception(u64 cookie) {
 
 void KfuncCall::fault(std::string text) {
   // The first reason is the one that explains the others.
-  if (fault_text_.empty()) fault_text_ = std::move(text);
+  if (!fault_text_) fault_text_ = std::make_unique<std::string>(std::move(text));
 }
 
 u64 KfuncCall::call_back(u64 callback, const std::array<u64, 5>& registers) {

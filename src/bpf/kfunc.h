@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/delegate.h"
 #include "base/error.h"
 #include "base/types.h"
 #include "bpf/window.h"
@@ -57,16 +58,18 @@ class KfuncCall {
  public:
   /// `target` null: there is no program to call back into.
   KfuncCall(Bpf& bpf_, const Program& prog, const std::array<u64, 5>& registers,
-            CallbackTarget* target = nullptr)
-      : bpf(bpf_), program(prog), args(registers), target_(target) {}
+            CallbackTarget* target = nullptr, bool proven = false)
+      : bpf(bpf_), program(prog), args(registers), target_(target), proven_(proven) {}
 
   Bpf& bpf;
   const Program& program;  // the program that calls: Linux's implicit `aux` argument
   std::array<u64, 5> args;
 
   /// Argument `i` as a live object of `type`; null, after recording a fault, where it is not one.
+  /// Where the engine trusts the verifier (`proven`), what is not null is one, as in the kernel.
   template <class T>
   T* object(u32 i, const ObjectType& type) {
+    if (proven_ && args[i] != 0) return reinterpret_cast<T*>(args[i]);
     return static_cast<T*>(checked_object(i, type));
   }
   /// Argument `i` as `size` bytes of memory the program may read (write: may write); null and a
@@ -84,10 +87,10 @@ class KfuncCall {
 
   /// Ends the program's run after this call, with `text` given to Host::program_fault.
   void fault(std::string text);
-  bool faulted() const { return !fault_text_.empty(); }
+  bool faulted() const { return fault_text_ != nullptr; }
   /// Must a helper that calls back return? Its own fault, or the callback's end of the run.
   bool stopped() const { return faulted() || (target_ && target_->run_stopped()); }
-  const std::string& fault_text() const { return fault_text_; }
+  const std::string& fault_text() const { return *fault_text_; }
 
   /// Ends the whole run, as the program's own doing.
   void throw_exception(u64 cookie);
@@ -97,10 +100,11 @@ class KfuncCall {
  private:
   void* checked_object(u32 i, const ObjectType& type);
   CallbackTarget* target_;
-  std::string fault_text_;
+  const bool proven_;
+  std::unique_ptr<std::string> fault_text_;  // null: no fault
 };
 
-using KfuncFn = std::function<u64(KfuncCall&)>;
+using KfuncFn = Delegate<u64(KfuncCall&)>;
 
 struct Kfunc {
   std::string_view name;  // as the BTF FUNC is called

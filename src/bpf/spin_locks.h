@@ -21,6 +21,7 @@ class SpinLocks {
   const char* unlock(u64 address, HeldLocks& held);
   /// An abandoned program may have left its lock held.
   void release_all(HeldLocks& held);
+  bool any() const { return !taken_.empty(); }
 
  private:
   struct Taken {

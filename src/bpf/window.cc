@@ -85,10 +85,6 @@ void reserve(u64 offset, u64 length) {
 }  // namespace
 
 struct AddressWindow::Impl {
-  /// Whose bytes are at kBase, as a CPU has one page table base register. The addresses are the
-  /// process's, so this is too: the one static of the BPF machine.
-  static Impl* mapped;
-
   Span* spans = nullptr;  // kSpans of them, address space that is backed as it is touched
   u32 nr_spans = 0;       // up to the highest span that was ever used
   u64 usable = 0;         // bytes of the range, from its start, that are mapped
@@ -113,7 +109,7 @@ struct AddressWindow::Impl {
   static OrError<void> take_range();
 };
 
-AddressWindow::Impl* AddressWindow::Impl::mapped = nullptr;
+AddressWindow::Impl* AddressWindow::mapped_ = nullptr;
 
 u32 AddressWindow::Impl::take_spans(u32 count) {
   for (auto it = free_spans.begin(); it != free_spans.end(); ++it) {
@@ -223,7 +219,7 @@ void AddressWindow::Impl::leave() {
     move_own(kBase, parked);
   }
   reserve(0, kSize);
-  mapped = nullptr;
+  mapped_ = nullptr;
 }
 
 void AddressWindow::Impl::enter() {
@@ -237,13 +233,13 @@ void AddressWindow::Impl::enter() {
                     MAP_SHARED | MAP_FIXED, file.fd, 0);
     if (at == MAP_FAILED) out_of_memory("cannot map a file into the address window");
   }
-  mapped = this;
+  mapped_ = this;
 }
 
 /// The range is reserved and nobody's: the window that was mapped has left it.
 OrError<void> AddressWindow::Impl::take_range() {
-  if (mapped) {
-    mapped->leave();
+  if (mapped_) {
+    mapped_->leave();
     return {};
   }
   void* at = mmap(at_offset(0), kSize, PROT_NONE,
@@ -271,7 +267,7 @@ OrError<std::unique_ptr<AddressWindow>> AddressWindow::create() {
     return error(
         fmt::format("cannot reserve the address window's table: {}", std::strerror(errno)));
   }
-  impl.spans = static_cast<Span*>(spans);
+  window->spans_ = impl.spans = static_cast<Span*>(spans);
   if (const auto free_range = Impl::take_range(); !free_range) {
     return std::unexpected(free_range.error());
   }
@@ -282,7 +278,7 @@ OrError<std::unique_ptr<AddressWindow>> AddressWindow::create() {
 AddressWindow::~AddressWindow() {
   if (active()) {
     munmap(at_offset(0), kSize);
-    Impl::mapped = nullptr;
+    mapped_ = nullptr;
   } else if (impl_->parked != 0) {
     munmap(reinterpret_cast<void*>(impl_->parked), impl_->usable);
   }
@@ -351,30 +347,11 @@ Result<void*> AddressWindow::map_file(int fd, std::size_t size, const ObjectType
   return at;
 }
 
-const Span* AddressWindow::span_table() const {
-  return impl_->spans;
-}
-
-const Extent* AddressWindow::find(u64 addr) const {
-  const u64 offset = addr - kBase;
-  const u64 index = offset >> kSpanShift;
-  if (index >= kSpans) return nullptr;
-  const Span& span = impl_->spans[index];
-  if (!span.extents) return nullptr;
-  const Extent* extent = &span.extents[((offset & (kSpanSize - 1)) * span.magic) >> 32];
-  return extent->type && addr - extent->start < extent->size ? extent : nullptr;
-}
-
-void AddressWindow::activate() {
-  if (active()) return;
+void AddressWindow::map() {
   if (const auto free_range = Impl::take_range(); !free_range) {
     out_of_memory(free_range.error().message.c_str());
   }
   impl_->enter();
-}
-
-bool AddressWindow::active() const {
-  return Impl::mapped == impl_.get();
 }
 
 }  // namespace uscx::bpf

@@ -81,14 +81,24 @@ class AddressWindow {
   Result<void*> map_file(int fd, std::size_t size, const ObjectType& type);
 
   /// The extent that holds `addr`, or null. O(1).
-  const Extent* find(u64 addr) const;
+  const Extent* find(u64 addr) const {
+    const u64 offset = addr - kBase;
+    if (offset >= kSize) return nullptr;
+    const Span& span = spans_[offset >> Span::kShift];
+    if (!span.extents) return nullptr;
+    constexpr u64 kInSpan = (1ULL << Span::kShift) - 1;
+    const Extent* extent = &span.extents[((offset & kInSpan) * span.magic) >> 32];
+    return extent->type && addr - extent->start < extent->size ? extent : nullptr;
+  }
   /// The spans, kSize >> Span::kShift of them; at one address as long as the window lives.
-  const Span* span_table() const;
+  const Span* span_table() const { return spans_; }
   static bool inside(u64 addr) { return addr - kBase < kSize; }
 
   /// Makes this the mapped window of the process. Cheap where it is already.
-  void activate();
-  bool active() const;
+  void activate() {
+    if (!active()) map();
+  }
+  bool active() const { return mapped_ == impl_.get(); }
 
   template <class T, class... Args>
   T* make(const ObjectType& type, Args&&... args) {
@@ -102,7 +112,12 @@ class AddressWindow {
 
  private:
   AddressWindow();
+  void map();
   struct Impl;
+  /// Whose bytes are at kBase, as a CPU has one page table base register. The addresses are the
+  /// process's, so this is too: the one static of the BPF machine.
+  static Impl* mapped_;
+  const Span* spans_ = nullptr;  // impl_'s
   std::unique_ptr<Impl> impl_;
 };
 

@@ -237,7 +237,7 @@ void PerfettoTrace::on_executes(Nanos now, const Task& p) {
 
 void PerfettoTrace::on_dsq(Nanos now, const Task& p, u64 dsq_id, u32 nr) {
   const auto cpu = static_cast<u32>(p.cpu);
-  const auto node = static_cast<u32>(kernel_.machine().topology().cpus[cpu].node);
+  const auto node = static_cast<u32>(kernel_.topology().cpus[cpu].node);
   const u64 track = queue_track(dsq_id, cpu, node);
   if (!writer_->has_track(track)) {
     writer_->track(track, [&](pbf_writer& d) {

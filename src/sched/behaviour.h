@@ -3,9 +3,9 @@
 // and (later) real loader threads implement it.
 #pragma once
 
-#include <functional>
 #include <utility>
 
+#include "base/delegate.h"
 #include "base/types.h"
 
 namespace uscx::sched {
@@ -26,14 +26,14 @@ struct Step {
   bool scaled = true;
   u32 state = 1;  // kBlock: TASK_INTERRUPTIBLE or TASK_UNINTERRUPTIBLE
   Nanos work{};
-  std::function<void(Task&)> call{};
+  Delegate<void(Task&)> call{};
 
   static Step compute(Nanos work, bool scaled = true) {
     return {.kind = Kind::kCompute, .scaled = scaled, .work = work};
   }
   static Step block(u32 state = 1) { return {.kind = Kind::kBlock, .state = state}; }
   static Step yield() { return {.kind = Kind::kYield}; }
-  static Step system_call(std::function<void(Task&)> call) {
+  static Step system_call(Delegate<void(Task&)> call) {
     return {.kind = Kind::kCall, .call = std::move(call)};
   }
   static Step exit() { return {.kind = Kind::kExit}; }

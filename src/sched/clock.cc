@@ -6,18 +6,6 @@
 
 namespace uscx::sched {
 
-void Kernel::rq_lock(Rq& r, std::source_location where) {
-  r.lock.lock(held(), where);
-  r.clock_valid = false;
-}
-
-void Kernel::rq_unlock(Rq& r) {
-  assert_rq_held(r);
-  r.clock_valid = false;
-  ext_->rq_unlocked(r);
-  r.lock.unlock(held());
-}
-
 void Kernel::double_rq_lock(Rq& a, Rq& b) {
   rq_lock(a.id <= b.id ? a : b);
   if (&a != &b) rq_lock(a.id <= b.id ? b : a);

@@ -14,11 +14,13 @@ void DlRq::insert(DlEntity& entity) {
     return dl_before(a->deadline_ns, b->deadline_ns);
   };
   queue.insert(std::upper_bound(queue.begin(), queue.end(), &entity, earlier), &entity);
+  ++fair.rq.nr_dl;
 }
 
 void DlRq::erase(DlEntity& entity) {
   entity.queued = false;
   std::erase(queue, &entity);
+  --fair.rq.nr_dl;
 }
 
 namespace {
@@ -27,9 +29,8 @@ constexpr s64 kLeastHrtickNs = 10'000;
 
 class DeadlineClass final : public SchedClass {
  public:
-  explicit DeadlineClass(Kernel& kernel) : k_(kernel) {}
+  explicit DeadlineClass(Kernel& kernel) : SchedClass(4), k_(kernel) {}
   std::string_view name() const override { return "dl_sched_class"; }
-  int rank() const override { return 4; }
 
   void enqueue_task(Rq& rq, Task& p, int flags) override {
     DlTask& s = *p.dl;

@@ -32,7 +32,7 @@ bool Kernel::Private::pull_fair_task(Rq& rq, u32 margin) {
     if (busiest && other.fair->nr_queued <= busiest->fair->nr_queued) return;
     if (movable(k, other, rq.id) != nullptr) busiest = &other;
   };
-  const u32 llc = k.machine_.topology().cpus[static_cast<u32>(rq.id)].llc;
+  const u32 llc = k.topology().cpus[static_cast<u32>(rq.id)].llc;
   // Only where a task waits: to look at all runqueues costs more than everything else here does.
   const unsigned long* waiting = rq.fair->waiting;
   for (CpuId cpu : k.llc_cpus(llc)) {

@@ -20,13 +20,13 @@ constexpr u64 kWakeupGranularityNs = 1'000'000;
 
 class FairClass final : public SchedClass {
  public:
-  explicit FairClass(Kernel& kernel) : k_(kernel), waiting_((kernel.nr_cpus() + 63) / 64) {
+  explicit FairClass(Kernel& kernel)
+      : SchedClass(2), k_(kernel), waiting_((kernel.nr_cpus() + 63) / 64) {
     for (u32 i = 0; i < kernel.nr_cpus(); ++i) {
       kernel.rq(static_cast<CpuId>(i)).fair->waiting = waiting_.data();
     }
   }
   std::string_view name() const override { return "fair_sched_class"; }
-  int rank() const override { return 2; }
 
   void enqueue_task(Rq& rq, Task& p, int flags) override {
     if (rq.fair->curr) update_curr(rq);
@@ -230,7 +230,7 @@ class FairClass final : public SchedClass {
 
 /// An idle CPU that shares the last cache with `around`: one of an idle core first.
 CpuId FairClass::idle_in_llc(const Task& p, CpuId around) const {
-  const auto& cpus = k_.machine().topology().cpus;
+  const auto& cpus = k_.topology().cpus;
   const auto& llc = k_.llc_cpus(cpus[static_cast<u32>(around)].llc);
   CpuId any = kNoCpu;
   for (CpuId cpu : llc) {
@@ -248,8 +248,8 @@ CpuId FairClass::idle_in_llc(const Task& p, CpuId around) const {
 /// A CPU of the LLC that has the most idle ones, the one of `around` where none has more: where new
 /// tasks go. Linux: sched_balance_find_dst_group() of groups that have spare CPUs.
 CpuId FairClass::idlest_llc(CpuId around) const {
-  const auto& cpus = k_.machine().topology().cpus;
-  std::vector<u32> nr_idle(k_.machine().topology().nr_llcs);
+  const auto& cpus = k_.topology().cpus;
+  std::vector<u32> nr_idle(k_.topology().nr_llcs);
   for (u32 i = 0; i < k_.nr_cpus(); ++i) {
     if (k_.idle_cpu(static_cast<CpuId>(i))) ++nr_idle[cpus[i].llc];
   }

@@ -114,7 +114,7 @@ Result<Task*> Kernel::create_task(TaskSpec spec) {
 }
 
 Result<Task*> Kernel::fork(Task& parent, TaskSpec spec) {
-  consume(Nanos{machine_.costs().fork_ns});
+  consume(Nanos{costs().fork_ns});
   return private_->fork(&parent, std::move(spec));
 }
 

@@ -10,7 +10,7 @@ u64 Kernel::current_pid_tgid() {
 }
 
 u32 Kernel::this_node() {
-  return static_cast<u32>(machine_.topology().cpus[static_cast<u32>(this_cpu_)].node);
+  return static_cast<u32>(topology().cpus[static_cast<u32>(this_cpu_)].node);
 }
 
 u32 Kernel::prandom_u32() {
@@ -43,7 +43,7 @@ void Kernel::program_fault(const bpf::Program&, std::string_view text) {
 }
 
 void Kernel::charge_instructions(u64 count) {
-  private_->insn_ps += count * machine_.costs().bpf_insn_ps;
+  private_->insn_ps += count * costs().bpf_insn_ps;
   private_->charge(private_->insn_ps / 1000);
   private_->insn_ps %= 1000;
 }

@@ -218,8 +218,7 @@ Result<void> Kernel::cpu_up(CpuId cpu) {
   return {};
 }
 
-CpuId Kernel::interrupt_cpu(CpuId cpu) const {
-  if (rqs_[static_cast<u32>(cpu)]->online) return cpu;
+CpuId Kernel::first_online_cpu() const {
   return static_cast<CpuId>(bitmap::first(online_mask_->bits, nr_cpus()));
 }
 

@@ -9,9 +9,8 @@ namespace {
 
 class IdleClass final : public SchedClass {
  public:
-  explicit IdleClass(Kernel& kernel) : k_(kernel) {}
+  explicit IdleClass(Kernel& kernel) : SchedClass(0), k_(kernel) {}
   std::string_view name() const override { return "idle_sched_class"; }
-  int rank() const override { return 0; }
 
   void enqueue_task(Rq&, Task&, int) override { USCX_ASSERT(!"an idle task is never queued"); }
   bool dequeue_task(Rq&, Task&, int) override {
@@ -51,9 +50,8 @@ class IdleClass final : public SchedClass {
 
 class StopClass final : public SchedClass {
  public:
-  explicit StopClass(Kernel& kernel) : k_(kernel) {}
+  explicit StopClass(Kernel& kernel) : SchedClass(5), k_(kernel) {}
   std::string_view name() const override { return "stop_sched_class"; }
-  int rank() const override { return 5; }
 
   void enqueue_task(Rq& rq, Task&, int) override { ++rq.nr_running; }
   bool dequeue_task(Rq& rq, Task&, int) override {

@@ -45,30 +45,6 @@ const bpf::ObjectType kCpumaskObject{"cpumask"};
 
 // ----------------------------------------------------------------------------------- entries
 
-KernelInternals::KernelInternals(Kernel& kernel, CpuId cpu) : kernel_(kernel) {
-  USCX_ASSERT(!kernel.private_->in_entry && kernel.fiber_ == nullptr);
-  USCX_ASSERT(cpu >= 0 && static_cast<u32>(cpu) < kernel.nr_cpus());
-  kernel.activate();
-  kernel.private_->in_entry = true;
-  kernel.this_cpu_ = cpu;
-  USCX_ASSERT(!kernel.this_rq().in_entry);
-  kernel.this_rq().in_entry = true;
-  kernel.this_rq().entry_charged_ns = 0;
-}
-
-KernelInternals::~KernelInternals() {
-  USCX_ASSERT(kernel_.this_rq().irq_held.empty() && kernel_.fiber_ == nullptr);
-  kernel_.private_->in_entry = false;
-  kernel_.this_rq().in_entry = false;
-  if (kernel_.this_rq().entry_charged_ns >= Kernel::Private::kLongEntryNs) {
-    kernel_.private_->note_long_entry(kernel_.this_rq());
-  }
-  // Where others run meanwhile, an idle CPU's interrupt is a reader that grace periods wait for.
-  if (kernel_.explored() && kernel_.current().is_idle()) {
-    kernel_.private_->rcu_quiescent(kernel_.this_cpu_);
-  }
-}
-
 Kernel::Context Kernel::leave_context() {
   const Context context{.cpu = this_cpu_, .fiber = fiber_, .in_entry = private_->in_entry};
   fiber_ = nullptr;
@@ -154,7 +130,7 @@ void Kernel::Private::make_runqueues() {
     void run(Kernel& kernel) override { KernelInternals::of(kernel).run_wake_list(kernel.rq(cpu)); }
     CpuId cpu;
   };
-  const Topology& topology = k.machine_.topology();
+  const Topology& topology = k.topology();
   USCX_ASSERT(topology.nr_cpus() >= 1 && topology.nr_cpus() <= kMaxCpus);
   k.possible_mask_ = k.window_->make<abi::cpumask>(kCpumaskObject);
   k.online_mask_ = k.window_->make<abi::cpumask>(kCpumaskObject);
@@ -228,6 +204,9 @@ void Kernel::Private::make_kfuncs_sync_points() {
 Kernel::Kernel(const KernelConfig& config, Machine& machine)
     : config_(config),
       machine_(machine),
+      topology_(machine.topology()),
+      costs_(machine.costs()),
+      nr_cpus_(topology_.nr_cpus()),
       random_(config.seed),
       window_(make_window()),
       explorer_(machine.explorer()),
@@ -283,10 +262,6 @@ Kernel::~Kernel() {
 
 // ----------------------------------------------------------------------------------- small things
 
-SchedClass& Kernel::ext_class() {
-  return ext_->sched_class();
-}
-
 u64 Kernel::jiffies() const {
   // Linux lets its counter start five minutes before it wraps at 32 bits.
   const u64 initial = static_cast<u32>(-300 * static_cast<s32>(config_.hz));
@@ -294,13 +269,8 @@ u64 Kernel::jiffies() const {
 }
 
 bool Kernel::cpus_share_cache(CpuId a, CpuId b) const {
-  const auto& cpus = machine_.topology().cpus;
+  const auto& cpus = topology().cpus;
   return cpus[static_cast<u32>(a)].llc == cpus[static_cast<u32>(b)].llc;
-}
-
-bool Kernel::idle_cpu(CpuId cpu) {
-  const Rq& r = rq(cpu);
-  return r.curr == r.idle && r.nr_running == 0 && r.ttwu_pending == 0;
 }
 
 }  // namespace uscx::sched

@@ -19,6 +19,7 @@
 #include "bpf/bpf.h"
 #include "bpf/host.h"
 #include "btf/profile.h"
+#include "sched/ext/ext.h"
 #include "sched/machine.h"
 #include "sched/planted.h"
 #include "sched/rq.h"
@@ -29,9 +30,6 @@
 
 namespace uscx::sched {
 
-namespace ext {
-class Ext;
-}
 struct Cgroup;
 struct DlParameters;
 struct TaskGroup;
@@ -79,24 +77,14 @@ class Kernel final : public bpf::Host {
   Random& random() { return random_; }
   Nanos now() const { return machine_.now(); }
   u64 jiffies() const;
-  u32 nr_cpus() const { return machine_.topology().nr_cpus(); }
+  // The machine's, which do not change.
+  const Topology& topology() const { return topology_; }
+  const Costs& costs() const { return costs_; }
+  u32 nr_cpus() const { return nr_cpus_; }
+  /// With more CPUs than this, not all of them and their tasks are in a cache: see prefetch.h.
+  static constexpr u32 kCpusInCache = 64;
+  bool outgrows_cache() const { return nr_cpus_ > kCpusInCache; }
   Rq& rq(CpuId cpu) { return *rqs_[static_cast<u32>(cpu)]; }
-  /// A hint that the machine is about to call for `cpu`, where `p` (or null) runs.
-  void prefetch(CpuId cpu, const Task* p) const {
-    const Rq& r = *rqs_[static_cast<u32>(cpu)];
-    for (const void* line : {static_cast<const void*>(&r.curr), static_cast<const void*>(&r.scx),
-                             static_cast<const void*>(&r.clock), static_cast<const void*>(&r.lock),
-                             static_cast<const void*>(&r.ext)}) {
-      __builtin_prefetch(line);
-    }
-    if (p == nullptr) return;
-    for (const void* line :
-         {static_cast<const void*>(&p->__state), static_cast<const void*>(&p->se.exec_start),
-          static_cast<const void*>(&p->scx.flags), static_cast<const void*>(&p->scx.slice),
-          static_cast<const void*>(&p->klass), static_cast<const void*>(&p->pending)}) {
-      __builtin_prefetch(line);
-    }
-  }
   const abi::cpumask& possible_mask() const { return *possible_mask_; }
   const abi::cpumask& online_mask() const { return *online_mask_; }
   const abi::cpumask& active_mask() const { return *active_mask_; }
@@ -108,7 +96,6 @@ class Kernel final : public bpf::Host {
   /// CPUs by machine-wide LLC number, ascending.
   const std::vector<CpuId>& llc_cpus(u32 llc) const { return llc_cpus_[llc]; }
   bool cpus_share_cache(CpuId a, CpuId b) const;
-  /// Nothing runs there and nothing is about to. Linux: idle_cpu().
   bool idle_cpu(CpuId cpu);
   Cgroups& cgroups() { return *cgroups_; }
 
@@ -212,6 +199,7 @@ class Kernel final : public bpf::Host {
   Result<void> cpu_up(CpuId cpu);
   /// Whose interrupts come where: an offline CPU's timers go off elsewhere.
   CpuId interrupt_cpu(CpuId cpu) const;
+  CpuId first_online_cpu() const;
 
   /// sched_yield(2), by the current task, on its fiber.
   void yield();
@@ -325,6 +313,9 @@ class Kernel final : public bpf::Host {
   friend class KernelInternals;
   KernelConfig config_;
   Machine& machine_;
+  const Topology& topology_;
+  const Costs& costs_;
+  const u32 nr_cpus_;
   Random random_;
   Tracepoints trace_;
   std::unique_ptr<bpf::AddressWindow> window_;
@@ -345,5 +336,34 @@ class Kernel final : public bpf::Host {
   std::unique_ptr<Cgroups> cgroups_;
   std::unique_ptr<Private> private_;
 };
+
+// ---- on every path: in line ---------------------------------------------------------------------
+
+inline void Kernel::rq_lock(Rq& r, std::source_location where) {
+  r.lock.lock(held(), where);
+  r.clock_valid = false;
+}
+
+inline void Kernel::rq_unlock(Rq& r) {
+  HeldLocks& mine = held();
+  USCX_ASSERT(r.lock.held_by(mine));
+  r.clock_valid = false;
+  ext_->rq_unlocked(r);
+  r.lock.unlock(mine);
+}
+
+inline SchedClass& Kernel::ext_class() {
+  return ext_->sched_class();
+}
+
+/// Nothing runs there and nothing is about to. Linux: idle_cpu().
+inline bool Kernel::idle_cpu(CpuId cpu) {
+  const Rq& r = rq(cpu);
+  return r.curr == r.idle && r.nr_running == 0 && r.ttwu_pending == 0;
+}
+
+inline CpuId Kernel::interrupt_cpu(CpuId cpu) const {
+  return rqs_[static_cast<u32>(cpu)]->online ? cpu : first_online_cpu();
+}
 
 }  // namespace uscx::sched

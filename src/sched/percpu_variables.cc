@@ -39,7 +39,7 @@ void Kernel::Private::register_ksyms() {
   auto** policies = make_array<abi::cpufreq_policy*>(k, "cpufreq_cpu_data");
   for (u32 cpu = 0; cpu < k.nr_cpus(); ++cpu) {
     auto* policy = k.window_->make<abi::cpufreq_policy>(kPolicyObject);
-    const u64 capacity = k.machine_.topology().cpus[cpu].capacity;
+    const u64 capacity = k.topology().cpus[cpu].capacity;
     policy->cpu = cpu;
     policy->cpuinfo.max_freq = policy->max = policy->cur =
         static_cast<u32>(kFrequencyKhz * capacity / 1024);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "sched/prefetch.h"
 
+#include "sched/deadline.h"
 #include "sched/ext/internal.h"
 #include "sched/rq.h"
 #include "sched/task.h"
@@ -11,40 +12,47 @@ namespace {
 
 constexpr std::size_t kLine = 64;
 
-template <class... Members>
-void fetch(const Members&... members) {
-  (__builtin_prefetch(&members), ...);
-}
-
-void fetch_lines(const void* object, std::size_t bytes) {
-  for (std::size_t at = 0; at < bytes; at += kLine) {
-    __builtin_prefetch(static_cast<const char*>(object) + at);
-  }
+/// All lines from the one that `first` is in to that of `last`.
+template <class First, class Last>
+void fetch_lines(const First& first, const Last& last) {
+  const auto* line = reinterpret_cast<const char*>(reinterpret_cast<u64>(&first) / kLine * kLine);
+  for (; line <= reinterpret_cast<const char*>(&last); line += kLine) __builtin_prefetch(line);
 }
 
 }  // namespace
 
 void prefetch_rq(const Rq& rq) {
-  fetch(rq.curr, rq.scx.local_dsq, rq.scx.flags, rq.scx.kick_sync, rq.clock, rq.id, rq.lock,
-        rq.next_klass, rq.ext, rq.cpustat, rq.preempted_at_ns);
-  fetch_lines(&rq.irq_held, 3 * kLine);  // as deep as locks nest
+  fetch_lines(rq.nr_running, rq.scx.local_dsq.nr);
+  // As deep as locks nest.
+  fetch_lines(rq.id, *(reinterpret_cast<const char*>(&rq.irq_held) + 2 * kLine));
 }
 
 void prefetch_rq_parts(const Rq& rq) {
   const ext::ExtRq* ext = rq.ext.get();
-  fetch_lines(ext, 2 * kLine);
-  fetch(ext->locked_rq);
+  fetch_lines(*ext, ext->deferred_reenq_users);
+  fetch_lines(rq.dl->ext, rq.dl->ext.defer_idle);
+  __builtin_prefetch(&rq.cpustat->cpustat);
 }
 
-void prefetch_task(const Task* p) {
-  fetch(p->__state, p->wake_cpu, p->se.exec_start, p->scx.dsq, p->scx.flags, p->scx.slice,
-        p->sched_task_group, p->nr_cpus_allowed, p->migration_disabled, p->pid, p->utime, p->klass,
-        p->wake_node, p->on_rq_state, p->behaviour, p->step_valid, p->deferred_valid,
-        p->woken_at_ns, p->scx_dsq_node);
+void prefetch_local_dsq(const Rq& rq) {
+  const ext::Dsq* local = rq.ext->local_dsq;
+  fetch_lines(*local, local->cursors);
+}
+
+void prefetch_task(const Task* p, CpuId cpu) {
+  fetch_lines(p->thread_info, p->se.nr_migrations);
+  fetch_lines(p->scx.sched, p->scx.kf_tasks);
+  __builtin_prefetch(&p->cpus_mask.bits[static_cast<u32>(cpu) / 64]);
+  fetch_lines(p->klass, p->nr_migrations);
+}
+
+void prefetch_current(const Rq& rq) {
+  prefetch_task(rq.current(), rq.id);
 }
 
 void prefetch_behaviour(const Task& p) {
-  fetch_lines(p.behaviour.get(), 4 * kLine);
+  constexpr std::size_t kAsMuch = 4 * kLine;
+  fetch_lines(*p.behaviour, *(reinterpret_cast<const char*>(p.behaviour.get()) + kAsMuch - 1));
 }
 
 }  // namespace uscx::sched

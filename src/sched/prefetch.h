@@ -4,6 +4,8 @@
 // what comes soon says so. Nothing is read but where it says so: what is hinted at may be gone.
 #pragma once
 
+#include "base/types.h"
+
 namespace uscx::sched {
 
 struct Rq;
@@ -13,9 +15,13 @@ struct Task;
 void prefetch_rq(const Rq& rq);
 /// The same, a little later: reads `rq` to find what hangs on it.
 void prefetch_rq_parts(const Rq& rq);
-/// The task will be woken, or stop running, soon. Not read.
-void prefetch_task(const Task* p);
-/// The task is asked for its next step soon. Reads it.
+/// And then: reads what prefetch_rq_parts() asked for.
+void prefetch_local_dsq(const Rq& rq);
+/// Likewise: who runs there, or its idle task.
+void prefetch_current(const Rq& rq);
+/// The task, which last ran on `cpu`, will be woken, or stop running, soon. Not read.
+void prefetch_task(const Task* p, CpuId cpu);
+/// The task, which has a behaviour, is asked for its next step soon. Reads it.
 void prefetch_behaviour(const Task& p);
 
 }  // namespace uscx::sched

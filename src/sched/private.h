@@ -103,6 +103,7 @@ struct Kernel::Private {
   // schedule.cc
   /// True where another task runs now. Context: no locks, no fiber.
   bool schedule(CpuId cpu, ScheduleMode mode);
+  SchedClass& next_to_ask(const SchedClass* klass, const Rq& rq, const Task& prev);
   Task& pick_next_task(Rq& rq, Task& prev);
   void context_switch(Rq& rq, Task& prev, Task& next, u32 prev_state, bool voluntary);
   /// The last of it: it is off its CPU. Linux: the end of finish_task_switch().
@@ -111,7 +112,10 @@ struct Kernel::Private {
   bool can_stop_tick(Rq& rq);
   void update_tick_dependency(Rq& rq);
   /// What the return from an interrupt does.
-  void irq_exit(CpuId cpu);
+  void irq_exit(Rq& rq) {
+    if (rq.need_resched && rq.preempt_count == 0) preempt_schedule_irq(rq);
+  }
+  void preempt_schedule_irq(Rq& rq);
 
   // run.cc
   Step* run(CpuId cpu);
@@ -213,7 +217,10 @@ struct Kernel::Private {
 
   // rcu.cc
   void rcu_start();
-  void rcu_quiescent(CpuId cpu);
+  void rcu_quiescent(CpuId cpu) {
+    if (rcu.nr_pending != 0) report_quiescent(cpu);
+  }
+  void report_quiescent(CpuId cpu);
   void rcu_end();
 
   // lockup.cc
@@ -224,7 +231,7 @@ struct Kernel::Private {
   void rcu_watch_stalls();
   void rcu_check_stall();
 
-  u64 charge_wakeup() { return k.machine_.costs().wakeup_ns; }
+  u64 charge_wakeup() { return k.costs().wakeup_ns; }
   void charge(u64 ns) {
     if (!in_entry || ns == 0) return;
     k.this_rq().entry_charged_ns += ns;
@@ -235,8 +242,30 @@ struct Kernel::Private {
 /// An entry from the machine: window, CPU, and need_resched handled by whoever opened it.
 class KernelInternals {
  public:
-  KernelInternals(Kernel& kernel, CpuId cpu);
-  ~KernelInternals();
+  KernelInternals(Kernel& kernel, CpuId cpu) : kernel_(kernel) {
+    USCX_ASSERT(!kernel.private_->in_entry && kernel.fiber_ == nullptr);
+    USCX_ASSERT(cpu >= 0 && static_cast<u32>(cpu) < kernel.nr_cpus());
+    kernel.activate();
+    kernel.private_->in_entry = true;
+    kernel.this_cpu_ = cpu;
+    Rq& rq = kernel.rq(cpu);
+    USCX_ASSERT(!rq.in_entry);
+    rq.in_entry = true;
+    rq.entry_charged_ns = 0;
+  }
+  ~KernelInternals() {
+    Rq& rq = kernel_.this_rq();
+    USCX_ASSERT(rq.irq_held.empty() && kernel_.fiber_ == nullptr);
+    kernel_.private_->in_entry = false;
+    rq.in_entry = false;
+    if (rq.entry_charged_ns >= Kernel::Private::kLongEntryNs) [[unlikely]] {
+      kernel_.private_->note_long_entry(rq);
+    }
+    // Where others run meanwhile, an idle CPU's interrupt is a reader that grace periods wait for.
+    if (kernel_.explored() && rq.current()->is_idle()) {
+      kernel_.private_->rcu_quiescent(kernel_.this_cpu_);
+    }
+  }
   KernelInternals(const KernelInternals&) = delete;
   KernelInternals& operator=(const KernelInternals&) = delete;
   /// For the classes: what the kernel keeps to itself.

@@ -19,12 +19,11 @@ void Kernel::Private::rcu_start() {
     rcu.cpu_pending[static_cast<u32>(rq->id)] = busy;
     if (busy) ++rcu.nr_pending;
   }
-  k.machine_.timer_start(rcu.timer, k.now() + Nanos{k.machine_.costs().rcu_grace_period_ns},
-                         k.this_cpu_);
+  k.machine_.timer_start(rcu.timer, k.now() + Nanos{k.costs().rcu_grace_period_ns}, k.this_cpu_);
 }
 
-void Kernel::Private::rcu_quiescent(CpuId cpu) {
-  if (rcu.nr_pending == 0 || !rcu.cpu_pending[static_cast<u32>(cpu)]) return;
+void Kernel::Private::report_quiescent(CpuId cpu) {
+  if (!rcu.cpu_pending[static_cast<u32>(cpu)]) return;
   if (k.now().ns < k.rq(cpu).stuck_until_ns) return;
   rcu.cpu_pending[static_cast<u32>(cpu)] = false;
   // The end runs callbacks and wakes tasks: not here, where schedule() may be about to lock.

@@ -28,8 +28,8 @@ struct Rq : abi::rq {
   explicit Rq(CpuId id);
   ~Rq();
 
+  // What every entry touches comes first, together; see Task.
   CpuId id;
-  RankedLock lock;            // protects all of it; two are taken in the order of their CPUs
   bool online = true;         // cpu_online(): interrupts and per-CPU kernel threads are served
   bool active = true;         // cpu_active(): tasks may be placed here
   bool balance_push = false;  // going down: whoever else comes to run here is moved off
@@ -37,33 +37,33 @@ struct Rq : abi::rq {
   bool resched_sent = false;  // an IPI is under way
   bool clock_valid = false;   // the clock was updated since the lock was taken
   bool tick_on = false;
-  bool in_entry = false;     // this CPU is in a kernel entry: others see it in an explored run only
-  u32 nr_pinned = 0;         // tasks that have their migration disabled here
-  u32 nr_rt = 0;             // tasks in `rt`, for who only wants to know whether there are any
-  u32 preempt_count = 0;     // of what runs here; schedule() waits for 0
+  bool in_entry = false;   // this CPU is in a kernel entry: others see it in an explored run only
+  bool nohz_full = false;  // its tick may stop while one task runs that needs none
+  u32 preempt_count = 0;   // of what runs here; schedule() waits for 0
+  u32 nr_pinned = 0;       // tasks that have their migration disabled here
+  // For who only wants to know whether there are any:
+  u32 nr_rt = 0;             // tasks in `rt`
+  u32 nr_dl = 0;             // tasks and servers in the queue of `dl`
+  RankedLock lock;           // protects all of it; two are taken in the order of their CPUs
   u64 entry_charged_ns = 0;  // what the entry in progress, or the last one, has cost this CPU
-  u64 stuck_until_ns = 0;    // an entry of many seconds is not over before: see lockup.cc
-  bool nohz_full = false;    // its tick may stop while one task runs that needs none
   SchedClass* next_klass = nullptr;  // rq->next_class: the highest class known to be runnable here
-
-  std::shared_ptr<FairRq> fair;  // shared only so that these types may stay incomplete here
-  std::shared_ptr<RtRq> rt;
+  std::shared_ptr<ext::ExtRq> ext;   // shared only so that these types may stay incomplete here
   std::shared_ptr<DlRq> dl;
-  std::shared_ptr<ext::ExtRq> ext;
   IntrusiveList<Task, &Task::wake_node> wake_list;  // wakeups queued to this CPU (ttwu wakelist)
-  std::unique_ptr<IrqWork> wake_work;               // runs them
-  WaitQueue hotplug_wait;                           // who waits for the last task to leave
-  HeldLocks irq_held;  // locks of this CPU's interrupt and schedule() paths
-
-  abi::kernel_cpustat* cpustat = nullptr;  // per-CPU kernel_cpustat
-
-  // Accounting, for the observers.
+  abi::kernel_cpustat* cpustat = nullptr;           // per-CPU kernel_cpustat
   u64 busy_ns = 0;         // running something other than idle, up to the last switch
   u64 switched_at_ns = 0;  // when `curr` was switched in
   u64 idle_since_ns = 0;
   u64 nr_schedules = 0;
   u64 preempted_at_ns = 0;  // the last instant at which an interrupt ended in schedule(),
   u32 preempted_count = 0;  // and how often it has
+  HeldLocks irq_held;       // locks of this CPU's interrupt and schedule() paths
+
+  u64 stuck_until_ns = 0;  // an entry of many seconds is not over before: see lockup.cc
+  std::shared_ptr<FairRq> fair;
+  std::shared_ptr<RtRq> rt;
+  std::unique_ptr<IrqWork> wake_work;  // runs wake_list
+  WaitQueue hotplug_wait;              // who waits for the last task to leave
 
   Task* current() const { return Task::from(curr); }
   Task* idle_task() const { return Task::from(idle); }

@@ -10,9 +10,9 @@ namespace {
 
 class RtClass final : public SchedClass {
  public:
-  explicit RtClass(Kernel& kernel) : k_(kernel), rr_slice_(kernel.config().hz / 10) {}
+  explicit RtClass(Kernel& kernel)
+      : SchedClass(3), k_(kernel), rr_slice_(kernel.config().hz / 10) {}
   std::string_view name() const override { return "rt_sched_class"; }
-  int rank() const override { return 3; }
 
   void enqueue_task(Rq& rq, Task& p, int flags) override {
     auto& list = rq.rt->queue.at(static_cast<u32>(p.prio));

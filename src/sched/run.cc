@@ -19,7 +19,7 @@ Step* Kernel::Private::run(CpuId cpu) {
   for (u32 free_steps = 0;; ++free_steps) {
     USCX_ASSERT(free_steps < kMaxFreeSteps);
     const Task* before = rq.current();
-    irq_exit(cpu);
+    irq_exit(rq);
     if (rq.current() != before) return nullptr;
 
     Task& p = *rq.current();
@@ -27,7 +27,7 @@ Step* Kernel::Private::run(CpuId cpu) {
     k.trace_.task_executes(k.now(), cpu, p);
     if (p.pending_signals != 0 && !p.kernel_stack && !p.deferred_valid) {
       if (!deliver_signals(cpu, p)) {
-        irq_exit(cpu);
+        irq_exit(rq);
         return nullptr;
       }
     }
@@ -47,7 +47,7 @@ Step* Kernel::Private::run(CpuId cpu) {
       take_step(p);
     }
     if (!stays) {
-      irq_exit(cpu);  // schedule() itself may have asked for another
+      irq_exit(rq);  // schedule() itself may have asked for another
       return nullptr;
     }
   }
@@ -67,7 +67,7 @@ void Kernel::Private::take_step(Task& p) {
     USCX_ASSERT((step.state & TASK_NORMAL) != 0);
     p.__state = step.state;
   }
-  const Costs& costs = k.machine_.costs();
+  const Costs& costs = k.costs();
   u64 cost = p.is_kthread() ? 0 : costs.syscall_ns;
   if (step.kind == Step::Kind::kExit) cost = costs.exit_ns - costs.exit_ns / 4;
   p.deferred = std::move(step);
@@ -100,7 +100,7 @@ bool Kernel::Private::run_deferred(CpuId cpu, Task& p) {
         alive ? exit_begin(p) : exit_notify(p);
         p.deferred = std::move(step);
         p.deferred_valid = true;
-        const u64 exit_ns = k.machine_.costs().exit_ns;
+        const u64 exit_ns = k.costs().exit_ns;
         p.pending = Step::compute(Nanos{alive ? exit_ns / 4 - exit_ns / 32 : exit_ns / 32}, false);
         p.step_valid = p.pending.work.ns > 0;
         return true;

@@ -16,12 +16,13 @@ struct Task;
 /// said otherwise every call has the runqueue's lock held. Linux: struct sched_class (of 7.3).
 class SchedClass {
  public:
+  explicit SchedClass(int rank) : rank_(rank) {}
   virtual ~SchedClass() = default;
   /// What p->sched_class of its tasks holds.
   abi::sched_class* address = nullptr;
   virtual std::string_view name() const = 0;  // "ext_sched_class"
   /// Higher runs first: idle 0, ext 1, fair 2, rt 3, dl 4, stop 5.
-  virtual int rank() const = 0;
+  int rank() const { return rank_; }
 
   virtual void enqueue_task(Rq& rq, Task& p, int flags) = 0;
   virtual bool dequeue_task(Rq& rq, Task& p, int flags) = 0;
@@ -59,6 +60,9 @@ class SchedClass {
   virtual void reweight_task(Rq&, Task&, u32 weight) { static_cast<void>(weight); }
   virtual void prio_changed(Rq&, Task&, int old_prio) { static_cast<void>(old_prio); }
   virtual void update_curr(Rq& rq) = 0;
+
+ private:
+  const int rank_;
 };
 
 }  // namespace uscx::sched

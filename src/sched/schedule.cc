@@ -33,23 +33,30 @@ void sched_info_switch(Rq& rq, Task& prev, Task& next) {
 
 }  // namespace
 
+/// The highest class, from `klass` down, that has a say in who runs next. Those of dl and rt
+/// pull when one of their tasks stops, and that of fair when it has none.
+SchedClass& Kernel::Private::next_to_ask(const SchedClass* klass, const Rq& rq, const Task& prev) {
+  const int rank = klass == nullptr ? k.stop_->rank() : klass->rank() - 1;
+  if (rank >= k.stop_->rank() && rq.stop != nullptr) return *k.stop_;
+  if (rank >= k.dl_->rank() && (rq.nr_dl != 0 || prev.klass == k.dl_.get())) return *k.dl_;
+  if (rank >= k.rt_->rank() && (rq.nr_rt != 0 || prev.klass == k.rt_.get())) return *k.rt_;
+  if (rank >= k.fair_->rank() && !k.ext_->switched_all()) return *k.fair_;
+  if (rank >= k.ext_class().rank() && k.ext_->enabled()) return k.ext_class();
+  return *k.idle_;
+}
+
 Task& Kernel::Private::pick_next_task(Rq& rq, Task& prev) {
-  SchedClass* const order[] = {k.stop_.get(), k.dl_.get(),    k.rt_.get(),
-                               k.fair_.get(), &k.ext_class(), k.idle_.get()};
-restart:
-  for (SchedClass* klass : order) {
-    // The switches are looked at each time: they may change while a class has dropped the lock.
-    if (klass == k.fair_.get() && k.ext_->switched_all()) continue;
-    if (klass == &k.ext_class() && !k.ext_->enabled()) continue;
-    const SchedClass::Pick pick = klass->pick_task(rq, prev);
+  const SchedClass* asked = nullptr;
+  for (;;) {
+    SchedClass& klass = next_to_ask(asked, rq, prev);
+    const SchedClass::Pick pick = klass.pick_task(rq, prev);
     k.assert_rq_held(rq);
-    if (pick.retry) goto restart;
+    // After a retry all are asked again: the lock was dropped.
+    asked = pick.retry ? nullptr : &klass;
     if (pick.task == nullptr) continue;
     put_prev_set_next(rq, prev, *pick.task);
     return *pick.task;
   }
-  USCX_ASSERT(!"the idle class always has a task");
-  __builtin_unreachable();
 }
 
 bool Kernel::Private::schedule(CpuId cpu, ScheduleMode mode) {
@@ -136,7 +143,7 @@ void Kernel::Private::set_tick(Rq& rq, bool on) {
 
 /// Linux: sched_can_stop_tick().
 bool Kernel::Private::can_stop_tick(Rq& rq) {
-  if (!rq.dl->queue.empty()) return false;
+  if (rq.nr_dl != 0) return false;
   if (rq.nr_rt > 1) return false;
   if (rq.fair->nr_queued > 1) return false;
   return !k.ext_->enabled() || k.ext_->can_stop_tick(rq);
@@ -155,31 +162,30 @@ void Kernel::Private::task_is_dead(Task& prev) {
   k.put_task(prev);
 }
 
-void Kernel::Private::irq_exit(CpuId cpu) {
-  Rq& rq = k.rq(cpu);
-  if (!rq.need_resched || rq.preempt_count != 0) return;
+/// Linux: preempt_schedule_irq() and, of an idle CPU, the idle loop.
+void Kernel::Private::preempt_schedule_irq(Rq& rq) {
   if (rq.preempted_at_ns != k.now().ns) {
     rq.preempted_at_ns = k.now().ns;
     rq.preempted_count = 0;
   }
   // A further one is for an interrupt that this CPU sent itself, which is not free.
-  if (++rq.preempted_count > 1) charge(k.machine_.costs().ipi_ns);
+  if (++rq.preempted_count > 1) charge(k.costs().ipi_ns);
   if (rq.preempted_count <= kMaxPreemptionsPerInstant) {
     const bool idle = rq.current()->is_idle();
-    schedule(cpu, idle ? ScheduleMode::kIdle : ScheduleMode::kPreempt);
+    schedule(rq.id, idle ? ScheduleMode::kIdle : ScheduleMode::kPreempt);
     if (!rq.need_resched) return;
   }
   // Asked for again by what schedule() itself did: not before some time has passed, or a scheduler
   // that always does so would stop the clock.
   if (rq.resched_sent) return;
   rq.resched_sent = true;
-  k.machine_.send_resched(cpu);
+  k.machine_.send_resched(rq.id);
 }
 
 void Kernel::irq_resched(CpuId cpu) {
   KernelInternals entry(*this, cpu);
   rq(cpu).resched_sent = false;
-  private_->irq_exit(cpu);
+  private_->irq_exit(this_rq());
   private_->interrupt_user_mode(rq(cpu));
 }
 
@@ -191,25 +197,25 @@ void Kernel::irq_tick(CpuId cpu) {
   current().klass->task_tick(r, current(), false);
   ext_->tick(r);
   rq_unlock(r);
-  private_->charge(machine_.costs().tick_ns);  // the clock was read first
+  private_->charge(costs().tick_ns);  // the clock was read first
   private_->rcu_quiescent(cpu);
   if (private_->rcu.nr_pending != 0 && now().ns >= private_->rcu.stall_at_ns) {
     private_->rcu_check_stall();
   }
   if (!ext_->switched_all()) private_->periodic_balance(r);
-  private_->irq_exit(cpu);
+  private_->irq_exit(this_rq());
 }
 
 void Kernel::irq_timer(CpuId cpu, Timer& timer) {
   KernelInternals entry(*this, cpu);
   timer.fired(*this);
-  private_->irq_exit(cpu);
+  private_->irq_exit(this_rq());
 }
 
 void Kernel::irq_work(CpuId cpu, IrqWork& work) {
   KernelInternals entry(*this, cpu);
   work.run(*this);
-  private_->irq_exit(cpu);
+  private_->irq_exit(this_rq());
 }
 
 // ----------------------------------------------------------------------------------- resched

@@ -44,7 +44,7 @@ bool Kernel::Private::deliver_signals(CpuId cpu, Task& p) {
   p.pending_signals = 0;
   if ((signals & bit(SIGKILL)) != 0) {
     p.behaviour->killed(k, p);
-    const u64 exit_ns = k.machine_.costs().exit_ns;
+    const u64 exit_ns = k.costs().exit_ns;
     p.interrupted_work = {};
     p.deferred = Step::exit();
     p.deferred_valid = true;

@@ -36,45 +36,30 @@ enum class ExitStage : u8 { kAlive, kExiting, kNotified };
 struct Task : abi::task_struct {
   explicit Task(std::string name);
 
-  // --- scheduler core ---------------------------------------------------------------------
+  // What every wakeup and switch touches comes first, together: with thousands of tasks nothing of
+  // one is in a cache when it is wanted, and prefetch.cc asks for these lines.
+
+  // --- scheduler core, hot ------------------------------------------------------------------
   SchedClass* klass = nullptr;  // p->sched_class
   CpuId cpu = 0;                // task_cpu()
   u32 slot = 0;                 // dense number among the tasks there are: observers index by it
+  int on_rq_state = 0;          // p->on_rq: 0, TASK_ON_RQ_QUEUED, TASK_ON_RQ_MIGRATING
+  u32 pending_signals = 0;      // bit per number, of SIGKILL, SIGSTOP
   RankedLock pi_lock;           // affinity, policy and wakeups; before the rq lock
-  ListNode all_node;            // Kernel::tasks, by creation
-  ListNode life_node;           // from allocation until it is freed
-  ListNode rq_node;             // a class's queue (rt)
-  ListNode sibling_node;        // the parent's child_list
-  IntrusiveList<Task, &Task::sibling_node> child_list;
-  ListNode wake_node;               // Rq::wake_list, from a queued wakeup until it is done
-  ListNode cgroup_node;             // its group's list, from fork until it is dead
-  bool forked_into_cgroup = false;  // between can_fork and post_fork: with cgroup_mutex held
-  ListNode throttled_node;          // fair: waits for its group's next period
-  TaskGroup* throttled_in = nullptr;
-  u64 fair_load = 0;             // fair: what it adds to its group's load; 0: not runnable
-  int on_rq_state = 0;           // p->on_rq: 0, TASK_ON_RQ_QUEUED, TASK_ON_RQ_MIGRATING
-  bool wakeup_migrated = false;  // p->sched_remote_wakeup
-  bool fair_queued = false;      // in the fair tree: runnable and not current
-  bool reset_on_fork = false;    // p->sched_reset_on_fork
-  ExitStage exit_stage = ExitStage::kAlive;
-  bool waited_for = false;     // its parent calls waitpid(): it stays a zombie until then
-  u32 pending_signals = 0;     // bit per number, of SIGKILL, SIGSTOP
-  Nanos interrupted_work{};    // what a signal cut off `pending`
-  WaitQueue affinity_wait;     // who waits for migrate_enable()
-  WaitQueue wait_chldexit;     // where it waits for children to exit
-  u64 vruntime_ns = 0;         // fair
-  u64 fair_seq = 0;            // fair: order among equal vruntimes
-  std::shared_ptr<DlTask> dl;  // deadline: its reservation; null: it never had one
+  ListNode wake_node;           // Rq::wake_list, from a queued wakeup until it is done
+  ListNode scx_runnable_node;   // rq->scx.runnable_list
+  ListNode scx_dsq_node;        // FIFO position in its DSQ
 
   // --- what it does -------------------------------------------------------------------------
   std::unique_ptr<Behaviour> behaviour;
   std::unique_ptr<Fiber> kernel_stack;  // present while a system call (Step::kCall) is in progress
   // The compute step in progress; the machine takes what has been done off `pending.work`.
   Step pending{};
-  bool step_valid = false;  // `pending` still has something to do
   Step deferred{};          // what follows once the system call's entry is paid for
+  bool step_valid = false;  // `pending` still has something to do
   bool deferred_valid = false;
-  std::string group_label;  // the workload's name for its kind: the report groups by it
+  bool wakeup_migrated = false;  // p->sched_remote_wakeup
+  Nanos interrupted_work{};      // what a signal cut off `pending`
 
   // --- the machine's own --------------------------------------------------------------------
   CpuId ran_on = kNoCpu;  // where it last had a CPU: its caches are warm there
@@ -83,14 +68,34 @@ struct Task : abi::task_struct {
   // --- for the observers: when things last happened (virtual ns) ---------------------------
   u64 woken_at_ns = 0;  // last wakeup that has not led to a run yet; 0: none
   u64 runnable_since_ns = 0;
-  u64 created_at_ns = 0;
   u64 nr_switches = 0;
   u64 nr_migrations = 0;
 
+  // --- scheduler core, cold -----------------------------------------------------------------
+  u64 created_at_ns = 0;
+  ListNode all_node;      // Kernel::tasks, by creation
+  ListNode life_node;     // from allocation until it is freed
+  ListNode rq_node;       // a class's queue (rt)
+  ListNode sibling_node;  // the parent's child_list
+  IntrusiveList<Task, &Task::sibling_node> child_list;
+  ListNode cgroup_node;             // its group's list, from fork until it is dead
+  bool forked_into_cgroup = false;  // between can_fork and post_fork: with cgroup_mutex held
+  ListNode throttled_node;          // fair: waits for its group's next period
+  TaskGroup* throttled_in = nullptr;
+  u64 fair_load = 0;           // fair: what it adds to its group's load; 0: not runnable
+  bool fair_queued = false;    // in the fair tree: runnable and not current
+  bool reset_on_fork = false;  // p->sched_reset_on_fork
+  ExitStage exit_stage = ExitStage::kAlive;
+  bool waited_for = false;     // its parent calls waitpid(): it stays a zombie until then
+  WaitQueue affinity_wait;     // who waits for migrate_enable()
+  WaitQueue wait_chldexit;     // where it waits for children to exit
+  u64 vruntime_ns = 0;         // fair
+  u64 fair_seq = 0;            // fair: order among equal vruntimes
+  std::shared_ptr<DlTask> dl;  // deadline: its reservation; null: it never had one
+  std::string group_label;     // the workload's name for its kind: the report groups by it
+
   // --- sched_ext's own (the rest is in abi::task_struct::scx) --------------------------------
   ListNode scx_tasks_node;      // scx_tasks list
-  ListNode scx_runnable_node;   // rq->scx.runnable_list
-  ListNode scx_dsq_node;        // FIFO position in its DSQ
   void* scx_private = nullptr;  // owned by sched/ext
 
   bool is_idle() const { return (flags & PF_IDLE) != 0; }

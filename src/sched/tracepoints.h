@@ -3,10 +3,11 @@
 // subscriber a tracepoint costs one branch.
 #pragma once
 
-#include <functional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "base/delegate.h"
 #include "base/types.h"
 
 namespace uscx::sched {
@@ -18,15 +19,14 @@ struct Rq;
 template <class... Args>
 class Tracepoint {
  public:
-  void subscribe(std::function<void(Args...)> fn) { subscribers_.push_back(std::move(fn)); }
+  void subscribe(Delegate<void(Args...)> fn) { subscribers_.push_back(std::move(fn)); }
   bool enabled() const { return !subscribers_.empty(); }
   void operator()(Args... args) const {
-    if (subscribers_.empty()) return;
     for (const auto& fn : subscribers_) fn(args...);
   }
 
  private:
-  std::vector<std::function<void(Args...)>> subscribers_;
+  std::vector<Delegate<void(Args...)>> subscribers_;
 };
 
 /// Names follow Linux's sched:* and sched_ext:* events. `now` is virtual time.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // try_to_wake_up(): from asleep to a runqueue.
 #include "base/bitmap.h"
+#include "sched/prefetch.h"
 #include "sched/private.h"
 #include "sched/trace_programs.h"
 
@@ -15,7 +16,7 @@ bool Kernel::is_cpu_allowed(const Task& p, CpuId cpu) const {
 }
 
 CpuId Kernel::select_fallback_rq(CpuId cpu, Task& p) {
-  const auto& cpus = machine_.topology().cpus;
+  const auto& cpus = topology().cpus;
   const NodeId node = cpus[static_cast<u32>(cpu)].node;
   for (u32 i = 0; i < nr_cpus(); ++i) {
     if (cpus[i].node == node && is_cpu_allowed(p, static_cast<CpuId>(i))) {
@@ -114,7 +115,7 @@ bool Kernel::wake_up(Task& p, u32 state, int wake_flags) {
   if ((p.__state & state) == 0) return false;
   trace_.sched_waking(now(), this_cpu_, p, p.cpu);
   trace_programs(*this, "sched_waking", p);
-  priv.charge(machine_.costs().wakeup_ns);
+  priv.charge(costs().wakeup_ns);
   if (p.on_rq_state != 0 && priv.ttwu_runnable(p, wake_flags)) return true;
 
   p.__state = TASK_WAKING;
@@ -131,6 +132,7 @@ bool Kernel::wake_up(Task& p, u32 state, int wake_flags) {
     return true;
   }
   const CpuId cpu = priv.select_task_rq(p, p.wake_cpu, &wake_flags);
+  if (cpu != this_cpu_ && outgrows_cache()) prefetch_rq(rq(cpu));
   if (p.cpu != cpu) {
     wake_flags |= WF_MIGRATED;
     set_task_cpu(p, cpu);

@@ -140,7 +140,7 @@ Step Actor::next(Kernel& kernel, Task& task) {
     }
     const Phase& phase = thread_.phases[phase_];
     if (op_ < phase.ops.size()) {
-      if (auto step = execute(phase.ops[op_], bound_[phase_][op_])) {
+      if (auto step = execute(phase.ops[op_])) {
         unpaid_ = false;
         return std::move(*step);
       }
@@ -219,11 +219,12 @@ Step Actor::leave() {
 // --- operations
 // -------------------------------------------------------------------------------------
 
-std::optional<Step> Actor::execute(const Op& op, const Bound& names) {
+std::optional<Step> Actor::execute(const Op& op) {
   // The time of the system call before this one must pass first; what computes includes it.
   const bool computes = op.kind == OpKind::kRun || op.kind == OpKind::kRuntime;
   if (unpaid_ && !computes && stage_ == 0) return Step::compute(Nanos{1}, false);
   switch (op.kind) {
+    // Those that name nothing first: they need not look for it.
     case OpKind::kRun:
       return done_after(Step::compute(draw(op.duration)));
     case OpKind::kRuntime:
@@ -231,8 +232,6 @@ std::optional<Step> Actor::execute(const Op& op, const Bound& names) {
     case OpKind::kSleep:
       if (stage_ == 0) until_ = now() + draw(op.duration);
       return sleep_until(until_);
-    case OpKind::kTimer:
-      return timer(op, bound<PeriodicTimer>(names.ref));
     case OpKind::kYield:
       return done_after(Step::yield());
     case OpKind::kMigrateDisable:
@@ -242,6 +241,15 @@ std::optional<Step> Actor::execute(const Op& op, const Bound& names) {
       return done_after(Step::system_call([this](Task&) { run_->kernel().migrate_enable(); }));
     case OpKind::kFork:
       return done_after(fork(op));
+    default:
+      return execute(op, bound_[phase_][op_]);
+  }
+}
+
+std::optional<Step> Actor::execute(const Op& op, const Bound& names) {
+  switch (op.kind) {
+    case OpKind::kTimer:
+      return timer(op, bound<PeriodicTimer>(names.ref));
     case OpKind::kLock:
       return lock(bound<Mutex>(names.ref));
     case OpKind::kUnlock:
@@ -286,7 +294,7 @@ Nanos Actor::draw(const Duration& d) {
 
 void Actor::pay_system_call() {
   Kernel& kernel = run_->kernel();
-  kernel.machine().charge(kernel.cpu(), Nanos{kernel.machine().costs().syscall_ns});
+  kernel.machine().charge(kernel.cpu(), Nanos{kernel.costs().syscall_ns});
   unpaid_ = true;
 }
 

@@ -58,6 +58,7 @@ class Actor final : public sched::Behaviour {
 
   /// Does (or goes on with) an operation. A step: the operation is not over unless over_ is set.
   /// Nothing: it is over.
+  std::optional<Step> execute(const Op& op);
   std::optional<Step> execute(const Op& op, const Bound& names);
   std::optional<Step> sleep_until(Nanos when);
   std::optional<Step> timer(const Op& op, PeriodicTimer& timer);

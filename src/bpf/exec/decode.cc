@@ -278,6 +278,7 @@ std::shared_ptr<DecodedProgram> decode_program(const Program& program, const Hel
   decoded->bounded = program.proof != nullptr;
   for (const auto& map : program.maps) {
     if (map->spec().type == uapi::kMapArena) decoded->arena = static_cast<ArenaMap*>(map.get());
+    if (decoded->arena) decoded->arena_base = decoded->arena->kern_vm_start();
   }
   decoded->jump_targets = find_jump_targets(program);
   const u32 count = static_cast<u32>(program.insns.size());

@@ -67,6 +67,7 @@ struct DecodedProgram {
   std::shared_ptr<const JitCode> jit = {};  // null: interpreted
   ArenaMap* arena = nullptr;                // the program's; it has one at most
   std::vector<u32> jump_targets = {};       // of indirect jumps, ascending: its INSN_ARRAY maps'
+  u64 arena_base = 0;                       // its kern_vm_start()
   /// Loops that neither call nor have a may_goto end by themselves (verifier/proof.h), so that a
   /// run that is too long is noticed after calls alone; in others at each backward jump, too.
   bool bounded = false;

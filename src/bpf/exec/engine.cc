@@ -39,7 +39,7 @@ struct Engine::Impl final : TailCaller {
   // Blocks of finished runs, to be used again last-in first-out. They stay in the window, which
   // goes away with the kernel.
   std::vector<u64> stacks = {};
-  std::vector<u64> contexts = {};
+  std::vector<u64> contexts = {};  // all zero
   u64 faults_to_zero = 0;
   u64 program_faults = 0;
 
@@ -136,9 +136,9 @@ u64 Engine::run(const Program& program, std::span<const u64> args) {
   constexpr u64 kBytes = kMaxContextWords * sizeof(u64);
   const u64 context = impl_->take(impl_->contexts, kBytes, kReadOnlyMemory);
   auto* words = reinterpret_cast<u64*>(context);
-  std::copy(args.begin(), args.end(), words);
-  std::fill(words + args.size(), words + kMaxContextWords, 0);
+  for (std::size_t i = 0; i < args.size(); ++i) words[i] = args[i];
   const u64 result = impl_->run(program, 0, context, {context});
+  for (std::size_t i = 0; i < args.size(); ++i) words[i] = 0;
   impl_->contexts.push_back(context);
   return result;
 }
@@ -164,40 +164,10 @@ u64 Engine::program_faults() const {
   return impl_->program_faults;
 }
 
-ExecRun::ExecRun(TailCaller& engine_, const ExecEnvironment& env_, const Program& program_,
-                 const DecodedProgram& decoded_, u64 stack_, u64 context_, const ExecRun* caller)
-    : engine(engine_),
-      env(env_),
-      program(program_),
-      decoded(decoded_),
-      limit(caller ? static_cast<u64>(caller->left) : env_.max_run_insns),
-      context(context_),
-      tail_calls(caller ? caller->tail_calls : &own_tail_calls) {
-  stack = stack_;
-  left = static_cast<s64>(limit);
-  half_left = static_cast<s64>(limit - limit / 2);
-  spans = env.window.span_table();
-  if (decoded.arena) arena_base = decoded.arena->kern_vm_start();
-}
-
-u64 ExecRun::execute(u32 entry, const std::array<u64, 5>& registers) {
+u64 ExecRun::execute_slowly(u32 entry, const std::array<u64, 5>& registers) {
   if (depth >= kMaxFrames) return abandon_deep(entry);
   if (left < 0) return abandon_long(entry);  // callbacks that loop
-  const bool compiled = decoded.jit && decoded.jit->is_entry(entry) && !env.observer;
-  if (!compiled) return interpret(entry, registers);
-  const u32 bottom = depth++;
-  const u64 saved_unwind_sp = unwind_sp;
-  const u64 result =
-      decoded.jit->enter(*this, entry, registers, stack + kStackBlock - u64{bottom} * kStackSize);
-  depth = bottom;
-  unwind_sp = saved_unwind_sp;
-  return result;
-}
-
-void ExecRun::charge() {
-  const u64 fresh = insns() - charged;
-  charged += fresh;
-  if (fresh) env.host.charge_instructions(fresh);
+  return interpret(entry, registers);
 }
 
 void* ExecRun::arena_memory(u64 pointer, u32 size) {
@@ -258,6 +228,10 @@ u64 ExecRun::abandon_store(u32 insn, u64 addr, u32 bytes) {
                              bytes, addr, addr - extent->start, extent->type->name, extent->size));
 }
 
+u64 ExecRun::abandon_unserved(u32 insn, const Kfunc& kfunc) {
+  return abandon(insn, std::string(kfunc.name) + " is not served");
+}
+
 u64 ExecRun::call_back(u64 callback, const std::array<u64, 5>& registers) {
   if (stopped) return 0;
   const u32 insn = callback_insn(callback);
@@ -280,15 +254,6 @@ u64 ExecRun::call_helper_by_number(u32 insn, u64 number, const std::array<u64, 5
   const Helper* helper = number <= ~u32{0} ? env.helpers.find(static_cast<u32>(number)) : nullptr;
   if (!helper || !helper->fn) return abandon(insn, fmt::format("{:#x} is no helper", number));
   return call_helper(insn, *helper, registers);
-}
-
-u64 ExecRun::call_kfunc(u32 insn, const Kfunc& kfunc, const std::array<u64, 5>& registers) {
-  if (!kfunc.fn) return abandon(insn, std::string(kfunc.name) + " is not served");
-  if (kfunc.flags & kKfSleepable) charge();
-  KfuncCall call(*env.bpf, program, registers, this);
-  const u64 result = kfunc.fn(call);
-  if (call.faulted()) return abandon(insn, call.fault_text());
-  return result;
 }
 
 }  // namespace uscx::bpf

@@ -306,7 +306,7 @@ l_call_helper:
                         {r[1], r[2], r[3], r[4], r[5]}));
 l_call_kfunc:
   USCX_CALL(call_kfunc(static_cast<u32>(op - first), *reinterpret_cast<const Kfunc*>(op->imm),
-                       {r[1], r[2], r[3], r[4], r[5]}));
+                       {r[1], r[2], r[3], r[4], r[5]}, false));
 
 l_call_register:
   USCX_CALL(call_helper_by_number(static_cast<u32>(op - first), r[op->dst],

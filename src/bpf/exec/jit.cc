@@ -191,7 +191,10 @@ void Translator::instruction(u32 index, const Op& op) {
     case OpCode::k_call_helper:
       return call_helper(index, op);
     case OpCode::k_call_kfunc:
-      return call_out(index, reinterpret_cast<const void*>(&uscx_jit_call_kfunc), op.imm);
+      return call_out(index,
+                      reinterpret_cast<const void*>(proof_ ? &uscx_jit_call_proven_kfunc
+                                                           : &uscx_jit_call_kfunc),
+                      op.imm);
     case OpCode::k_call_register:
       return call_register(index, op);
     case OpCode::k_call_local:
@@ -214,7 +217,7 @@ void Translator::instruction(u32 index, const Op& op) {
 }
 
 std::vector<u32> Translator::entries(const asmjit::CodeHolder& code) const {
-  std::vector<u32> offsets(leader_.size(), kNoEntry);
+  std::vector<u32> offsets(leader_.size(), JitCode::kNoEntry);
   auto enter_at = [&](u32 i) {
     if (leader_[i]) offsets[i] = static_cast<u32>(code.labelOffset(labels_[i]));
   };
@@ -264,26 +267,13 @@ class Code final : public JitCode {
  public:
   Code(std::shared_ptr<Memory> memory, const void* at, u64 size, std::vector<u32> entries,
        std::vector<Fault> faults, ArenaMap* arena)
-      : memory_(std::move(memory)), at_(at), size_(size), entries_(std::move(entries)) {
+      : JitCode(at, size, std::move(entries), memory->stubs.enter), memory_(std::move(memory)) {
     if (!faults.empty()) faulting_.emplace(at, size, std::move(faults), arena);
   }
-  ~Code() override { memory_->runtime.release(const_cast<void*>(at_)); }
-
-  bool is_entry(u32 insn) const override {
-    return insn < entries_.size() && entries_[insn] != Translator::kNoEntry;
-  }
-  u64 enter(RunState& run, u32 insn, const std::array<u64, 5>& registers,
-            u64 frame_pointer) const override {
-    return memory_->stubs.enter(&run, registers.data(), frame_pointer,
-                                static_cast<const std::byte*>(at_) + entries_[insn]);
-  }
-  u64 size() const override { return size_; }
+  ~Code() override { memory_->runtime.release(const_cast<std::byte*>(at_)); }
 
  private:
   std::shared_ptr<Memory> memory_;
-  const void* at_;
-  u64 size_;
-  std::vector<u32> entries_;
   std::optional<FaultingCode> faulting_;
 };
 

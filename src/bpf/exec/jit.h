@@ -4,7 +4,10 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "base/types.h"
 
@@ -21,14 +24,36 @@ bool jit_available();
 /// A program's machine code.
 class JitCode {
  public:
+  using Enter = u64 (*)(RunState* run, const u64* registers, u64 frame_pointer, const void* code);
+  /// `entries`: offset of the code of each instruction at which a run may begin; kNoEntry of
+  /// others.
+  JitCode(const void* at, u64 size, std::vector<u32> entries, Enter enter)
+      : at_(static_cast<const std::byte*>(at)),
+        enter_(enter),
+        size_(size),
+        entries_(std::move(entries)) {}
   virtual ~JitCode() = default;
-  /// May a run begin at instruction `insn`?
-  virtual bool is_entry(u32 insn) const = 0;
-  /// Runs from `insn` with R10 = `frame_pointer` until it exits or is abandoned (result 0).
-  virtual u64 enter(RunState& run, u32 insn, const std::array<u64, 5>& registers,
-                    u64 frame_pointer) const = 0;
-  /// Bytes of machine code, and from where.
-  virtual u64 size() const = 0;
+  static constexpr u32 kNoEntry = ~0U;
+
+  /// Where a run from instruction `insn` begins; null where none may.
+  const void* entry(u32 insn) const {
+    return insn < entries_.size() && entries_[insn] != kNoEntry ? at_ + entries_[insn] : nullptr;
+  }
+  /// Runs from an entry() with R10 = `frame_pointer` until it exits or is abandoned (result 0).
+  u64 enter(RunState& run, const std::array<u64, 5>& registers, u64 frame_pointer,
+            const void* code) const {
+    return enter_(&run, registers.data(), frame_pointer, code);
+  }
+  /// Bytes of machine code.
+  u64 size() const { return size_; }
+
+ protected:
+  const std::byte* at_;
+
+ private:
+  Enter enter_;
+  u64 size_;
+  std::vector<u32> entries_;
 };
 
 /// Makes machine code, and owns the memory it is in (which lives as long as any of it).

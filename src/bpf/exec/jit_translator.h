@@ -125,9 +125,8 @@ class Translator {
 
   void translate();
   /// Offset of the code of each instruction at which a run may begin: those that begin a
-  /// subprogram. kNoEntry of the others.
+  /// subprogram. JitCode::kNoEntry of the others.
   std::vector<u32> entries(const asmjit::CodeHolder& code) const;
-  static constexpr u32 kNoEntry = ~0u;
   std::vector<Fault> faults(const asmjit::CodeHolder& code) const;
 
  private:
@@ -244,6 +243,8 @@ extern "C" {
 u64 uscx_jit_call_helper(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* run);
 u64 uscx_jit_map_lookup(u64 map, u64 key, u64, u64, u64, RunState* run);
 u64 uscx_jit_call_kfunc(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* run);
+/// The same where the program's proof is trusted.
+u64 uscx_jit_call_proven_kfunc(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* run);
 u64 uscx_jit_call_register(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* run);
 u64 uscx_jit_tail_call(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* run);
 u64 uscx_jit_load_packet(u64 skb, u64 off, u64 bytes, u64 r4, u64 r5, RunState* run);

@@ -9,6 +9,8 @@
 #include "base/types.h"
 #include "bpf/exec/decode.h"
 #include "bpf/exec/exec.h"
+#include "bpf/exec/jit.h"
+#include "bpf/kfunc.h"
 
 namespace uscx::bpf {
 
@@ -44,8 +46,21 @@ struct TailCaller {
 
 struct ExecRun : RunState, CallbackTarget {
   /// `caller`: the run whose program tail called this one, or null.
-  ExecRun(TailCaller& engine, const ExecEnvironment& env, const Program& program,
-          const DecodedProgram& decoded, u64 stack, u64 context, const ExecRun* caller = nullptr);
+  ExecRun(TailCaller& engine_, const ExecEnvironment& env_, const Program& program_,
+          const DecodedProgram& decoded_, u64 stack_, u64 context_, const ExecRun* caller = nullptr)
+      : engine(engine_),
+        env(env_),
+        program(program_),
+        decoded(decoded_),
+        limit(caller ? static_cast<u64>(caller->left) : env_.max_run_insns),
+        context(context_),
+        tail_calls(caller ? caller->tail_calls : &own_tail_calls) {
+    stack = stack_;
+    left = static_cast<s64>(limit);
+    half_left = static_cast<s64>(limit - limit / 2);
+    spans = env.window.span_table();
+    arena_base = decoded.arena_base;
+  }
 
   TailCaller& engine;
   const ExecEnvironment& env;
@@ -73,7 +88,19 @@ struct ExecRun : RunState, CallbackTarget {
   void set_insns(u64 n) { left = static_cast<s64>(limit - n); }
 
   /// Runs from instruction `entry` in a new frame until it exits; R0, or 0 once abandoned.
-  u64 execute(u32 entry, const std::array<u64, 5>& registers);
+  u64 execute(u32 entry, const std::array<u64, 5>& registers) {
+    const void* code = decoded.jit ? decoded.jit->entry(entry) : nullptr;
+    if (!code || env.observer || depth >= kMaxFrames || left < 0) [[unlikely]] {
+      return execute_slowly(entry, registers);
+    }
+    const u32 bottom = depth++;
+    const u64 saved_unwind_sp = unwind_sp;
+    const u64 frame_pointer = stack + kStackBlock - u64{bottom} * kStackSize;
+    const u64 result = decoded.jit->enter(*this, registers, frame_pointer, code);
+    depth = bottom;
+    unwind_sp = saved_unwind_sp;
+    return result;
+  }
   /// execute() for a PSEUDO_FUNC value.
   u64 call_back(u64 callback, const std::array<u64, 5>& registers) override;
   bool run_stopped() const override { return stopped; }
@@ -84,7 +111,11 @@ struct ExecRun : RunState, CallbackTarget {
   }
   void* arena_memory(u64 pointer, u32 size) override;
   /// Tells the host about the instructions executed since the last time.
-  void charge();
+  void charge() {
+    const u64 fresh = insns() - charged;
+    charged += fresh;
+    if (fresh) env.host.charge_instructions(fresh);
+  }
 
   /// Did the verifier prove the access of instruction `insn`?
   bool proven(u32 insn) const;
@@ -107,10 +138,11 @@ struct ExecRun : RunState, CallbackTarget {
   /// Tells the program's user what it did wrong, once the run is over.
   void report_faults();
 
+  u64 abandon_unserved(u32 insn, const Kfunc& kfunc);
+
   u64 call_helper(u32 insn, const Helper& helper, const std::array<u64, 5>& registers);
   /// A call by register (RFC 9669's callx): `number` is the helper's.
   u64 call_helper_by_number(u32 insn, u64 number, const std::array<u64, 5>& registers);
-  u64 call_kfunc(u32 insn, const Kfunc& kfunc, const std::array<u64, 5>& registers);
   /// Leaves with the result of the program that `map` has at `index`; goes on where there is none,
   /// or after MAX_TAIL_CALL_CNT of them. Linux: bpf_tail_call.
   u64 tail_call(u32 insn, u64 program_context, u64 map, u64 index);
@@ -120,8 +152,21 @@ struct ExecRun : RunState, CallbackTarget {
   /// Where an indirect jump to `target` goes; kNoInsn where that is no target of the program.
   u32 jump_target(u64 target) const;
   static constexpr u32 kNoInsn = ~0u;
+  /// `proven`: the program's proof is to be trusted about the arguments.
+  u64 call_kfunc(u32 insn, const Kfunc& kfunc, const std::array<u64, 5>& registers, bool proven) {
+    if (!kfunc.fn) [[unlikely]]
+      return abandon_unserved(insn, kfunc);
+    if (kfunc.flags & kKfSleepable) charge();
+    KfuncCall call(*env.bpf, program, registers, this, proven);
+    const u64 result = kfunc.fn(call);
+    if (call.faulted()) [[unlikely]]
+      return abandon(insn, call.fault_text());
+    return result;
+  }
 
  private:
+  /// Interpreted, or not at all.
+  u64 execute_slowly(u32 entry, const std::array<u64, 5>& registers);
   u64 interpret(u32 entry, const std::array<u64, 5>& registers);
   template <bool observed>
   u64 loop(u32 entry, const std::array<u64, 5>& registers);

@@ -90,20 +90,11 @@ void EventQueue::disarm(Handle event) {
   nodes_[event].where = Where::kNowhere;
 }
 
-EventQueue::Handle EventQueue::pop() {
-  fill_near();
-  const Handle event = near_.top();
-  near_.remove(event);
-  nodes_[event].where = Where::kNowhere;
-  return event;
-}
-
 void EventQueue::insert(Handle event) {
   EventNode& node = nodes_[event];
   const u64 bucket = bucket_of(node.time);
   if (bucket <= reached_) {
-    node.where = Where::kNear;
-    near_.push(event);
+    link_near(event);
   } else if (bucket - reached_ < kBuckets) {
     node.where = Where::kWheel;
     link(event);
@@ -116,7 +107,7 @@ void EventQueue::insert(Handle event) {
 void EventQueue::remove(Handle event) {
   switch (nodes_[event].where) {
     case Where::kNear:
-      return near_.remove(event);
+      return unlink_near(event);
     case Where::kWheel:
       return unlink(event);
     case Where::kFar:
@@ -124,6 +115,37 @@ void EventQueue::remove(Handle event) {
     case Where::kNowhere:
       USCX_ASSERT(!"armed");
   }
+}
+
+/// Behind those of its time: it was armed after all that are near, or so were they in this order.
+void EventQueue::link_near(Handle event) {
+  EventNode& node = nodes_[event];
+  node.where = Where::kNear;
+  ++in_near_;
+  const u32 number = near_list(node.time);
+  NearList& list = near_[number];
+  if ((near_lists_ & (1ULL << number)) == 0) {
+    near_lists_ |= 1ULL << number;
+    list = {event, event};
+    node.next = node.prev = kNone;
+    return;
+  }
+  Handle before = list.last;
+  while (before != kNone && nodes_[before].time > node.time) before = nodes_[before].prev;
+  node.prev = before;
+  node.next = before == kNone ? list.first : nodes_[before].next;
+  (before == kNone ? list.first : nodes_[before].next) = event;
+  (node.next == kNone ? list.last : nodes_[node.next].prev) = event;
+}
+
+void EventQueue::unlink_near(Handle event) {
+  const EventNode& node = nodes_[event];
+  --in_near_;
+  const u32 number = near_list(node.time);
+  NearList& list = near_[number];
+  (node.prev == kNone ? list.first : nodes_[node.prev].next) = node.next;
+  (node.next == kNone ? list.last : nodes_[node.next].prev) = node.prev;
+  if (list.first == kNone) near_lists_ &= ~(1ULL << number);
 }
 
 void EventQueue::link(Handle event) {
@@ -152,7 +174,11 @@ void EventQueue::unlink(Handle event) {
   }
   const u32 bucket = bucket_of(node.time) % kBuckets;
   heads_[bucket] = node.next;
-  if (node.next != kNone) return;
+  if (node.next == kNone) clear_bucket(bucket);
+}
+
+void EventQueue::clear_bucket(u32 bucket) {
+  heads_[bucket] = kNone;
   occupied_[bucket / 64] &= ~(1ULL << (bucket % 64));
   if (occupied_[bucket / 64] == 0) occupied_words_ &= ~(1ULL << (bucket / 64));
 }
@@ -172,31 +198,39 @@ u64 EventQueue::next_bucket() const {
   return ahead(first * 64 + static_cast<u32>(std::countr_zero(occupied_[first])));
 }
 
-/// Goes on to the next bucket in which anything happens, and puts what does in order.
+/// Goes on to the next bucket in which anything happens, and puts what does in order. What was far
+/// away was armed before what was not; a bucket's list begins with what was armed last.
 void EventQueue::advance() {
+  USCX_ASSERT(!empty());
   constexpr u64 kNever = ~0ULL;
   const u64 in_wheel = in_wheel_ > 0 ? next_bucket() : kNever;
   const u64 in_far = far_.empty() ? kNever : bucket_of(far_.time());
   reached_ = std::min(in_wheel, in_far);
   arrived_.clear();
-  if (in_wheel == reached_) {
-    const u32 bucket = reached_ % kBuckets;
-    for (Handle event = heads_[bucket], next; event != kNone; event = next) {
-      next = nodes_[event].next;
-      nodes_[event].where = Where::kNear;
-      near_.push(event);
-      arrived_.push_back(event);
-      --in_wheel_;
-    }
-    heads_[bucket] = kNone;
-    occupied_[bucket / 64] &= ~(1ULL << (bucket % 64));
-    if (occupied_[bucket / 64] == 0) occupied_words_ &= ~(1ULL << (bucket / 64));
-  }
   while (!far_.empty() && bucket_of(far_.time()) == reached_) {
     const Handle event = far_.top();
     far_.remove(event);
-    nodes_[event].where = Where::kNear;
-    near_.push(event);
+    link_near(event);
+  }
+  if (in_wheel != reached_) return;
+  const u32 bucket = reached_ % kBuckets;
+  if (const Handle only = heads_[bucket]; nodes_[only].next == kNone) {
+    arrived_.push_back(only);
+    --in_wheel_;
+    clear_bucket(bucket);
+    return link_near(only);
+  }
+  for (Handle event = heads_[bucket]; event != kNone; event = nodes_[event].next) {
+    arrived_.push_back(event);
+  }
+  in_wheel_ -= arrived_.size();
+  clear_bucket(bucket);
+  for (std::size_t i = arrived_.size(); i-- > 0;) link_near(arrived_[i]);
+  // Now by time.
+  auto next = arrived_.begin();
+  for (u64 lists = near_lists_; lists != 0; lists &= lists - 1) {
+    Handle event = near_[std::countr_zero(lists)].first;
+    for (; event != kNone && next != arrived_.end(); event = nodes_[event].next) *next++ = event;
   }
 }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What happens next in virtual time. Events of the coming milliseconds lie unsorted in the buckets
-// of a timer wheel; only those of the bucket that time has reached are kept in order, in a heap so
-// small that it stays in the cache. What is further away waits in a heap of its own. Arming, moving
-// and disarming are O(1) for nearly all events. docs/performance.md has what this was measured
-// against. Allocates only while it grows.
+// of a timer wheel; only those of the bucket that time has reached are kept in order, in lists of
+// 16 ns each. What is further away waits in a heap. Arming, moving and disarming are O(1) for
+// nearly all events. docs/performance.md has what this was measured against. Allocates only while
+// it grows.
 #pragma once
 
 #include <array>
+#include <bit>
 #include <span>
 #include <vector>
 
@@ -15,7 +16,7 @@
 
 namespace uscx::machine {
 
-/// Where an armed event is. `next` is its place where it is in a heap.
+/// Where an armed event is. `next` is its place where it is in the heap.
 struct EventNode {
   enum class Where : u8 { kNowhere, kNear, kWheel, kFar };
   u64 time = 0;
@@ -76,7 +77,7 @@ class EventQueue {
   void release(Handle event);
 
   bool empty() const { return size() == 0; }
-  std::size_t size() const { return near_.size() + in_wheel_ + far_.size(); }
+  std::size_t size() const { return in_near_ + in_wheel_ + far_.size(); }
   bool armed(Handle event) const { return nodes_[event].where != Where::kNowhere; }
   /// Of an armed event.
   u64 time(Handle event) const { return nodes_[event].time; }
@@ -88,16 +89,23 @@ class EventQueue {
   /// Of the first event; there must be one.
   u64 next_time() {
     fill_near();
-    return near_.time();
+    return nodes_[first_near()].time;
   }
   /// Disarms the first event and returns it.
-  Handle pop();
+  Handle pop() {
+    fill_near();
+    const Handle event = first_near();
+    unlink_near(event);
+    nodes_[event].where = Where::kNowhere;
+    return event;
+  }
   /// What pop() would most likely return; kNone where that would have to be looked for.
-  Handle likely_next() const { return near_.empty() ? kNone : near_.top(); }
+  Handle likely_next() const { return near_lists_ == 0 ? kNone : first_near(); }
   static constexpr Handle kNone = ~0U;
-  /// Events that time has come near to since the last forget_arrived(): soon, one of them is first.
+  /// Events that time came near to together, about in order; they may have been disarmed since, or
+  /// moved. Changes with arrivals().
   std::span<const Handle> arrived() const { return arrived_; }
-  void forget_arrived() { arrived_.clear(); }
+  u64 arrivals() const { return reached_; }
 
  private:
   using Where = EventNode::Where;
@@ -106,25 +114,41 @@ class EventQueue {
   static constexpr u32 kBuckets = 4096;
   static constexpr u32 kWords = kBuckets / 64;
   static u64 bucket_of(u64 time) { return time >> kBucketShift; }
+  // 64 lists of 16 ns: nearly always of one event.
+  static constexpr u32 kNearShift = kBucketShift - 6;
+  struct NearList {
+    Handle first, last;
+  };
+  /// The list a near event is on. One of a bucket that was passed already, when nothing came in it,
+  /// is before all others.
+  u32 near_list(u64 time) const {
+    return bucket_of(time) < reached_ ? 0 : static_cast<u32>(time >> kNearShift) % 64;
+  }
+  Handle first_near() const { return near_[std::countr_zero(near_lists_)].first; }
 
   void insert(Handle event);
+  void link_near(Handle event);
+  void unlink_near(Handle event);
   void remove(Handle event);
   void link(Handle event);
   void unlink(Handle event);
+  void clear_bucket(u32 bucket);
   /// Makes sure that near_ has the first event.
   void fill_near() {
-    USCX_ASSERT(!empty());
-    if (near_.empty()) advance();
+    if (near_lists_ == 0) advance();
   }
   void advance();
   u64 next_bucket() const;
 
-  // near_ has every event up to and including bucket reached_; the wheel those of the kBuckets - 1
-  // buckets that follow it; far_ those that were further away when they were armed.
+  // near_ has every event up to and including bucket reached_, each list in the order of time and
+  // arming; the wheel those of the kBuckets - 1 buckets that follow it; far_ those that were
+  // further away when they were armed.
   u64 reached_ = 0;
   u64 sequence_ = 0;
   std::vector<EventNode> nodes_;  // by handle
-  EventHeap near_{nodes_};
+  u64 near_lists_ = 0;            // which lists of near_ have any
+  std::array<NearList, 64> near_;
+  std::size_t in_near_ = 0;
   EventHeap far_{nodes_};
   std::size_t in_wheel_ = 0;
   std::array<Handle, kBuckets> heads_;  // of each bucket's list; kNone: empty

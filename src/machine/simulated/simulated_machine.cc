@@ -20,8 +20,6 @@ namespace {
 constexpr u32 kFullCapacity = 1024;
 /// Steps longer than this (146 years) are as good as endless, and times can be added safely.
 constexpr u64 kForever = 1ULL << 62;
-/// Machines of more CPUs than this do not fit into a cache with all their tasks.
-constexpr std::size_t kCpusInCache = 64;
 
 /// The wall time in which a CPU of `capacity` does `work` of which `fraction`/1024 ns is done.
 u64 wall_time(u64 work, u64 fraction, u32 capacity) {
@@ -99,14 +97,23 @@ OrError<SimulatedMachine::Ended> SimulatedMachine::run(Nanos deadline,
 
 OrError<SimulatedMachine::Ended> SimulatedMachine::run_events(
     Nanos deadline, const std::function<bool()>* condition) {
-  const bool large = cpus_.size() > kCpusInCache;
-  while (!queue_.empty() && queue_.next_time() <= deadline.ns) {
+  const bool large = kernel_->outgrows_cache();
+  while (!queue_.empty()) {
     const u64 time = queue_.next_time();
+    if (time > deadline.ns) break;
     USCX_ASSERT(time >= now_);
     if (time != now_) events_at_now_ = 0;
     now_ = time;
-    if (large && !queue_.arrived().empty()) prefetch_arrived();
     const Handle event = queue_.pop();
+    if (large) {
+      if (queue_.arrivals() != arrivals_) {
+        arrivals_ = queue_.arrivals();
+        handled_before_ = events_;
+        prefetched_ = 0;
+      }
+      const std::size_t handled = events_ - handled_before_;
+      if (handled >= prefetched_ && prefetched_ < queue_.arrived().size()) prefetch_arrived();
+    }
     if (large) prefetch(queue_.likely_next());
     if (++events_at_now_ > kMaxEventsPerInstant) return std::unexpected(stuck(kinds_[event]));
     ++events_;
@@ -130,8 +137,14 @@ OrError<SimulatedMachine::Ended> SimulatedMachine::run_events(
 void SimulatedMachine::prefetch(Handle next) const {
   if (next == EventQueue::kNone) return;
   const Event& event = kinds_[next];
-  if (event.kind == Kind::kTimer) __builtin_prefetch(event.target);
-  kernel_->prefetch(event.cpu, cpus_[static_cast<u32>(event.cpu)].task);
+  const sched::Rq& rq = kernel_->rq(event.cpu);
+  sched::prefetch_rq(rq);
+  if (event.kind == Kind::kTimer) {
+    __builtin_prefetch(event.target);
+    if (event.sleeper != nullptr) sched::prefetch_task(event.sleeper, event.cpu);
+  } else {
+    sched::prefetch_current(rq);
+  }
 }
 
 CpuId SimulatedMachine::served_by(const Event& event) const {
@@ -139,31 +152,36 @@ CpuId SimulatedMachine::served_by(const Event& event) const {
   return moves ? kernel_->interrupt_cpu(event.cpu) : event.cpu;
 }
 
-/// The same for all events of the microsecond that time has come to. Each round finds in the cache
-/// what the one before it asked for, of all events at once.
+/// The same for the next of those events that time has come near to, so many that what they need
+/// stays in the second cache until then. Each round finds there what the one before it asked for,
+/// of all of them at once.
 void SimulatedMachine::prefetch_arrived() {
-  const auto arrived = queue_.arrived();
-  for (const Handle handle : arrived) __builtin_prefetch(&kinds_[handle]);
-  for (const Handle handle : arrived) {
+  constexpr std::size_t kBatch = 64;
+  auto batch = queue_.arrived().subspan(prefetched_);
+  if (batch.size() > kBatch) batch = batch.first(kBatch);
+  prefetched_ += batch.size();
+  for (const Handle handle : batch) __builtin_prefetch(&kinds_[handle]);
+  for (const Handle handle : batch) {
     const Event& event = kinds_[handle];
     __builtin_prefetch(&cpus_[static_cast<u32>(event.cpu)]);
     sched::prefetch_rq(kernel_->rq(event.cpu));
     if (event.kind != Kind::kTimer) continue;
     __builtin_prefetch(event.target);
-    if (event.sleeper != nullptr) sched::prefetch_task(event.sleeper);
+    if (event.sleeper != nullptr) sched::prefetch_task(event.sleeper, event.cpu);
   }
-  for (const Handle handle : arrived) {
+  for (const Handle handle : batch) {
     const Event& event = kinds_[handle];
     sched::prefetch_rq_parts(kernel_->rq(event.cpu));
-    const Task* p = cpus_[static_cast<u32>(event.cpu)].task;
-    if (p != nullptr && event.kind != Kind::kTimer) sched::prefetch_task(p);
+    sched::prefetch_current(kernel_->rq(event.cpu));
   }
-  for (const Handle handle : arrived) {
+  for (const Handle handle : batch) {
     const Event& event = kinds_[handle];
+    sched::prefetch_local_dsq(kernel_->rq(event.cpu));
     const Task* p = cpus_[static_cast<u32>(event.cpu)].task;
-    if (p != nullptr && event.kind == Kind::kProgress) sched::prefetch_behaviour(*p);
+    if (p != nullptr && p->behaviour && event.kind == Kind::kProgress) {
+      sched::prefetch_behaviour(*p);
+    }
   }
-  queue_.forget_arrived();
 }
 
 void SimulatedMachine::handle(Handle handle) {
@@ -295,6 +313,7 @@ void SimulatedMachine::switched(CpuId cpu, Task& prev, Task& next) {
     }
     c.overhead_ns += migration_cost(next.ran_on, cpu);
     next.ran_on = cpu;
+    if (next.behaviour && kernel_->outgrows_cache()) sched::prefetch_behaviour(next);
   }
   if (cpu != handling_) settle(c);
 }

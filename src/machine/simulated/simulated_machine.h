@@ -124,6 +124,11 @@ class SimulatedMachine : public sched::Machine {
   bool stopping_ = false;
   CpuId handling_ = kNoCpu;  // whose kernel entry point is being run
   EventQueue queue_;
+  // Of the events that arrived together: which, how many of them have been fetched ahead, and how
+  // many had been handled before.
+  u64 arrivals_ = 0;
+  std::size_t prefetched_ = 0;
+  u64 handled_before_ = 0;
   std::vector<Event> kinds_;  // by handle
   std::vector<Cpu> cpus_;
   std::vector<sched::IrqWork*> own_work_;  // queued on `handling_` by its own handler

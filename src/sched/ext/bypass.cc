@@ -53,7 +53,7 @@ void switch_cpu(Sched& sch, Rq& rq, bool on) {
   const bool was = cpu.bypassing;
   cpu.bypassing = sch.bypass_depth != 0;
   if (was && !cpu.bypassing) rq.scx.flags |= abi::SCX_RQ_ROOT_IDLE_RENOTIFY;
-  if (!sch.ext.enabled) return;
+  if (!sch.ext.enabled()) return;
 
   // From the tail: what is enqueued again goes behind, and is not met twice.
   auto& list = ext_rq(rq).runnable_list;
@@ -122,7 +122,7 @@ std::pair<u32, u32> bypass_nr_range(Sched& sch, const std::vector<CpuId>& cpus) 
 
 void balance_node(Sched& sch, NodeId node) {
   Kernel& kernel = sch.kernel;
-  const Topology& topology = kernel.machine().topology();
+  const Topology& topology = kernel.topology();
   std::vector<CpuId> cpus;
   u32 nr_tasks = 0, nr_balanced = 0;
   for (u32 i = 0; i < topology.nr_cpus(); ++i) {
@@ -160,7 +160,7 @@ void balance_node(Sched& sch, NodeId node) {
 
 void bypass_lb_timerfn(Sched& sch) {
   if (!bypass_dsp_enabled(sch)) return;
-  for (u32 node = 0; node < sch.kernel.machine().topology().nr_nodes; ++node) {
+  for (u32 node = 0; node < sch.kernel.topology().nr_nodes; ++node) {
     balance_node(sch, static_cast<NodeId>(node));
   }
   arm_bypass_lb(sch);

@@ -7,10 +7,9 @@ namespace {
 
 class ExtClass final : public SchedClass {
  public:
-  explicit ExtClass(Ext::Impl& ext) : kernel_(ext.kernel) {}
+  explicit ExtClass(Ext::Impl& ext) : SchedClass(1), kernel_(ext.kernel) {}
 
   std::string_view name() const override { return "ext_sched_class"; }
-  int rank() const override { return 1; }
 
   void enqueue_task(Rq& rq, Task& p, int flags) override { ext::enqueue_task(rq, p, flags); }
   bool dequeue_task(Rq& rq, Task& p, int flags) override { return ext::dequeue_task(rq, p, flags); }

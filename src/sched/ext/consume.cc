@@ -2,6 +2,7 @@
 // Moving tasks from shared queues to local ones, across runqueues where need be.
 #include "base/bitmap.h"
 #include "sched/ext/queue.h"
+#include "sched/prefetch.h"
 
 namespace uscx::sched::ext {
 namespace {
@@ -123,6 +124,10 @@ bool consume_dispatch_q(Sched& sch, Rq& rq, Dsq& dsq, u64 enq_flags) {
     if (p == nullptr) {
       dsq.guard.unlock(kernel.held());
       return false;
+    }
+    if (kernel.outgrows_cache()) {
+      prefetch_task(p, rq.id);
+      if (p->cpu != rq.id) prefetch_rq(kernel.task_rq(*p));
     }
     if (p->cpu == rq.id) {
       task_unlink_from_dsq(*p, dsq);

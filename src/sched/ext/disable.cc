@@ -27,7 +27,7 @@ void return_tasks(Sched& sch) {
 /// Nothing of it is called from here on, except ops.exit().
 void turn_off(Sched& sch) {
   Ext::Impl& ext = sch.ext;
-  ext.enabled = false;
+  ext.set_enabled(false);
   ext.tid_to_task = false;
   sch.has_op_bits.reset();
   idle_disable(ext);
@@ -60,8 +60,8 @@ void root_disable(Sched& sch) {
   set_enable_state(ext, abi::SCX_DISABLING);
 
   ext.enable_mutex.lock(kernel);
-  const bool was_switched_all = ext.switched_all;
-  ext.switched_all = false;
+  const bool was_switched_all = ext.switched_all();
+  ext.set_switched_all(false);
   ext.switching_all = false;
   // Before the tasks, so that moves and forks do not see groups half-way.
   cgroup_lock(ext);

@@ -8,9 +8,6 @@ namespace {
 SchedCpu& this_cpu(Sched& sch) {
   return sch.cpu(sch.kernel.cpu());
 }
-u64 opss(const Task& p) {
-  return static_cast<u64>(p.scx.ops_state.counter);
-}
 
 bool insert_preamble(Sched& sch, Task* p, u64 dsq_id, u64& enq_flags) {
   if (p == nullptr) {

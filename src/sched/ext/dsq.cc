@@ -137,7 +137,7 @@ void local_dsq_insert(Dsq& dsq, Task& p, u64 enq_flags) {
 }
 
 Dsq& find_global_dsq(Sched& sch, CpuId cpu) {
-  const Topology& topology = sch.kernel.machine().topology();
+  const Topology& topology = sch.kernel.topology();
   const NodeId node = topology.cpus[static_cast<u32>(cpu)].node;
   return *sch.global_dsqs[static_cast<u32>(node)];
 }
@@ -165,7 +165,7 @@ Dsq& find_dsq_for_dispatch(Sched& sch, Rq& rq, u64 dsq_id, CpuId tcpu) {
 // --------------------------------------------------------------------------------- kfuncs
 
 s32 create_dsq(Ext::Impl& ext, Sched* sch, u64 dsq_id, s32 node) {
-  const auto nr_nodes = static_cast<s32>(ext.kernel.machine().topology().nr_nodes);
+  const auto nr_nodes = static_cast<s32>(ext.kernel.topology().nr_nodes);
   if (node >= nr_nodes || (node < 0 && node != -1)) return -EINVAL;
   if (dsq_is_builtin(dsq_id)) return -EINVAL;
   if (sch == nullptr) return -ENODEV;

@@ -57,7 +57,7 @@ class Enabling {
   }
 
   int publish_cpus_locked() {
-    ext_.cids = std::make_shared<CidTables>(kernel_.machine().topology(), kernel_.online_mask(),
+    ext_.cids = std::make_shared<CidTables>(kernel_.topology(), kernel_.online_mask(),
                                             sch_.ops.cid_shard_size);
     ext_.root = &sch_;
     if (step_fails(ext_, EnableStep::kLink)) return -ENOMEM;
@@ -170,7 +170,7 @@ class Enabling {
       iter.unlock();
       const int ret =
           step_fails(ext_, EnableStep::kInitTask) ? -ENOMEM : init_task(sch_, *p, false);
-      kernel_.consume(Nanos{kernel_.machine().costs().task_iter_ns});
+      kernel_.consume(Nanos{kernel_.costs().task_iter_ns});
       iter.relock(*p);
       finish_init_task(*p, ret);
       if (ret != 0) {
@@ -206,7 +206,7 @@ class Enabling {
 
   void switch_all_tasks() {
     ext_.switching_all = !(sch_.ops.flags & abi::SCX_OPS_SWITCH_PARTIAL);
-    ext_.enabled = true;
+    ext_.set_enabled(true);
     // Forks in progress saw the old answer of task_should_scx(): they end before tasks are
     // switched.
     ext_.fork_rwsem.lock(kernel_);
@@ -238,6 +238,7 @@ Sched& alloc_sched(Ext::Impl& ext, EnableCmd& cmd) {
   Ops ops = read_ops(kernel.bpf().vmlinux(), type, *cmd.table);
   Sched* sch = kernel.window().make<Sched>(kSchedObject, ext, std::move(ops), cmd.cid_form);
   sch->table = cmd.table;
+  sch->map_id = cmd.table->map_id;
   sch->helper = std::make_unique<Worker>(kernel, "sched_ext_helper", kFifoPriority);
   ext.by_map[cmd.table->map_id] = sch;
   return *sch;
@@ -283,10 +284,10 @@ void root_enable(Ext::Impl& ext, EnableCmd& cmd) {
   }
   const int ret = Enabling(ext, *sch).run();
   if (ret == 0) {
-    if (ext.switching_all) ext.switched_all = true;
-    if (ext.switched_all) detach_fair_servers(ext);
+    if (ext.switching_all) ext.set_switched_all(true);
+    if (ext.switched_all()) detach_fair_servers(ext);
     kernel.kernel_log(fmt::format("sched_ext: BPF scheduler \"{}\" enabled{}", sch->ops.name,
-                                  ext.switched_all ? "" : " (partial)"));
+                                  ext.switched_all() ? "" : " (partial)"));
     ++ext.enable_seq;
     ext.enable_mutex.unlock(kernel);
     return;
@@ -302,7 +303,7 @@ void root_enable(Ext::Impl& ext, EnableCmd& cmd) {
 int sub_enable(Ext::Impl& ext, const EnableCmd& cmd, u64 cgroup_id) {
   ext.enable_mutex.lock(ext.kernel);
   int ret = EOPNOTSUPP;
-  if (!ext.enabled) {
+  if (!ext.enabled()) {
     ret = ENODEV;
   } else if (ext.by_map.contains(cmd.table->map_id)) {
     ret = EBUSY;

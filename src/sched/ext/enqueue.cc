@@ -13,9 +13,6 @@ SchedClass& next_class(Rq& rq) {
   return rq.next_klass ? *rq.next_klass : ext_rq(rq).kernel.idle_class();
 }
 
-u64 opss(const Task& p) {
-  return static_cast<u64>(p.scx.ops_state.counter);
-}
 void set_opss(Task& p, u64 state) {
   p.scx.ops_state.counter = static_cast<s64>(state);
 }

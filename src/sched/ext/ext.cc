@@ -19,12 +19,10 @@ Ext::Impl::~Impl() {
   for (Sched* sch : retired) kernel.window().destroy(sch);
 }
 
-Ext::Ext(Kernel& kernel) : impl_(std::make_unique<Impl>(*this, kernel)) {}
-Ext::~Ext() = default;
-
-SchedClass& Ext::sched_class() {
-  return *impl_->klass;
+Ext::Ext(Kernel& kernel) : impl_(std::make_unique<Impl>(*this, kernel)) {
+  klass_ = impl_->klass.get();
 }
+Ext::~Ext() = default;
 
 void Ext::register_bpf() {
   register_struct_ops(*impl_);
@@ -42,15 +40,8 @@ void Ext::init_rqs() {
   idle_init_masks(*impl_);
 }
 
-bool Ext::enabled() const {
-  return impl_->enabled;
-}
-bool Ext::switched_all() const {
-  return impl_->switched_all;
-}
-
 bool Ext::task_should_scx(int policy) const {
-  if (!impl_->enabled) return false;
+  if (!enabled_) return false;
   if (impl_->switching_all) return true;
   // A task that forks or changes class now would be switched back at once.
   if (impl_->state == abi::SCX_DISABLING) return false;
@@ -58,7 +49,7 @@ bool Ext::task_should_scx(int policy) const {
 }
 
 bool Ext::allow_ttwu_queue(const Task& p) const {
-  if (!impl_->enabled) return true;
+  if (!enabled_) return true;
   const Sched* sch = task_sched(p);
   if (sch == nullptr) return true;
   if (sch->ops.flags & abi::SCX_OPS_ALLOW_QUEUED_WAKEUP) return true;
@@ -77,18 +68,8 @@ bool Ext::can_stop_tick(Rq& rq) {
   return (rq.scx.flags & abi::SCX_RQ_CAN_STOP_TICK) != 0;
 }
 
-void Ext::update_idle(Rq& rq, bool idle, bool do_notify) {
-  if (impl_->enabled) ext::update_idle(rq, idle, do_notify);
-}
-
-void Ext::rq_clock_updated(Rq& rq) {
-  if (!impl_->enabled) return;
-  rq.scx.clock = rq.clock;
-  rq.scx.flags |= abi::SCX_RQ_CLK_VALID;
-}
-
-void Ext::rq_unlocked(Rq& rq) {
-  if (impl_->enabled) rq.scx.flags &= ~static_cast<u32>(abi::SCX_RQ_CLK_VALID);
+void Ext::tell_idle(Rq& rq, bool idle, bool do_notify) {
+  ext::update_idle(rq, idle, do_notify);
 }
 
 u64 bpf_now(Ext::Impl& ext, Rq& rq) {
@@ -101,7 +82,8 @@ Rq* locked_rq(Ext::Impl& ext) {
 
 Sched* prog_sched(Ext::Impl& ext, const bpf::Program& prog) {
   Sched* sch = ext.root;
-  if (prog.struct_ops_map_id != 0 && !prog.struct_ops_poisoned) {
+  const bool of_root = sch != nullptr && prog.struct_ops_map_id == sch->map_id;
+  if (prog.struct_ops_map_id != 0 && !prog.struct_ops_poisoned && !of_root) {
     const auto it = ext.by_map.find(prog.struct_ops_map_id);
     sch = it == ext.by_map.end() ? nullptr : it->second;
   }

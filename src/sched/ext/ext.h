@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "sched/rq.h"
 #include "sched/sched_class.h"
 
 namespace uscx::sched {
@@ -41,15 +42,15 @@ class Ext {
   explicit Ext(Kernel& kernel);
   ~Ext();
 
-  SchedClass& sched_class();
+  SchedClass& sched_class() const { return *klass_; }
   /// Registers struct_ops types, kfunc sets and filters with kernel.bpf(); once, at boot.
   void register_bpf();
   /// Runqueues exist: sets up each one's ext part and its local DSQ.
   void init_rqs();
 
   // Hooks of the core, as Linux's.
-  bool enabled() const;       // scx_enabled()
-  bool switched_all() const;  // scx_switched_all()
+  bool enabled() const { return enabled_; }            // scx_enabled()
+  bool switched_all() const { return switched_all_; }  // scx_switched_all()
   bool task_should_scx(int policy) const;
   int check_setscheduler(Task& p, int policy);  // 0 or positive errno
   void init_task_entity(Task& p);               // init_scx_entity()
@@ -74,7 +75,9 @@ class Ext {
   void cpus_read_unlock();
   /// `idle` is what the CPU becomes. From the idle class's set_next and put_prev.
   /// scx_update_idle().
-  void update_idle(Rq& rq, bool idle, bool do_notify);
+  void update_idle(Rq& rq, bool idle, bool do_notify) {
+    if (enabled_) tell_idle(rq, idle, do_notify);
+  }
   /// One CPU of both masks, another one each time. The position is this CPU's, whoever asks.
   /// nr_cpu_ids: none. Linux: cpumask_any_and_distribute().
   u32 any_and_distribute(const abi::cpumask& a, const abi::cpumask& b);
@@ -94,8 +97,16 @@ class Ext {
   void group_set_idle(TaskGroup& tg, bool idle);
   void group_set_bandwidth(TaskGroup& tg, u64 period_us, u64 quota_us, u64 burst_us);
   bool can_stop_tick(Rq& rq);
-  void rq_clock_updated(Rq& rq);  // scx_rq_clock_update()
-  void rq_unlocked(Rq& rq);       // scx_rq_clock_invalidate()
+  /// scx_rq_clock_update()
+  void rq_clock_updated(Rq& rq) {
+    if (!enabled_) return;
+    rq.scx.clock = rq.clock;
+    rq.scx.flags |= abi::SCX_RQ_CLK_VALID;
+  }
+  /// scx_rq_clock_invalidate()
+  void rq_unlocked(Rq& rq) {
+    if (enabled_) rq.scx.flags &= ~static_cast<u32>(abi::SCX_RQ_CLK_VALID);
+  }
 
   // For observers and the command.
   const char* state() const;  // "disabled", ...
@@ -115,6 +126,12 @@ class Ext {
   Impl& impl() { return *impl_; }
 
  private:
+  friend struct Impl;
+  void tell_idle(Rq& rq, bool idle, bool do_notify);
+  // Static keys in Linux: looked at on every path of the core.
+  bool enabled_ = false;       // __scx_enabled
+  bool switched_all_ = false;  // __scx_switched_all
+  SchedClass* klass_;          // impl_'s
   std::unique_ptr<Impl> impl_;
 };
 

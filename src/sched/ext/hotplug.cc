@@ -11,7 +11,7 @@ void handle_hotplug(Ext::Impl& ext, Rq& rq, bool online) {
   // Stable here: who enables a scheduler keeps hotplug out meanwhile. `enabled` may not be set yet.
   Sched* sch = ext.root;
   if (sch == nullptr) return;
-  if (ext.enabled) idle_update_selcpu_topology(*sch);
+  if (ext.enabled()) idle_update_selcpu_topology(*sch);
 
   const Op op = online ? Op::kCpuOnline : Op::kCpuOffline;
   if (sch->has_op(op)) {

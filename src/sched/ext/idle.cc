@@ -40,6 +40,15 @@ IdleTracker::IdleTracker(bpf::AddressWindow& window, const Topology& topology,
     USCX_ASSERT(topology_.cpus[cpu].core < topology_.nr_cores);
     cores_[topology_.cpus[cpu].core].push_back(static_cast<CpuId>(cpu));
   }
+  siblings_.resize(nr_cpus_);
+  for (const std::vector<CpuId>& core : cores_) {
+    const bool in_one_word =
+        std::ranges::all_of(core, [&](CpuId s) { return s / 64 == core[0] / 64; });
+    if (!in_one_word) continue;
+    unsigned long bits = 0;
+    for (CpuId s : core) bitmap::set(&bits, static_cast<u32>(s) % 64);
+    for (CpuId s : core) siblings_[static_cast<u32>(s)] = bits;
+  }
   compute_domains();
 }
 
@@ -84,6 +93,14 @@ void IdleTracker::set_idle(CpuId cpu, bool idle) {
   // A CPU that is offline is nobody's sibling.
   if (!smt_active() || !is_online(cpu)) return;
 
+  if (const unsigned long core = siblings_[bit] & word(online_, cpu)) {
+    if (!idle) {
+      word(*m.smt, cpu) &= ~core;
+    } else if ((word(*m.cpu, cpu) & core) == core) {
+      word(*m.smt, cpu) |= core;
+    }
+    return;
+  }
   const std::vector<CpuId>& siblings = cores_[info(cpu).core];
   const auto busy = [&](CpuId s) {
     return is_online(s) && !bitmap::test(m.cpu->bits, static_cast<u32>(s));
@@ -98,7 +115,12 @@ void IdleTracker::set_idle(CpuId cpu, bool idle) {
 
 bool IdleTracker::test_and_clear(CpuId cpu) {
   const Masks& m = masks(tracking_node(cpu));
-  if (smt_active()) {
+  const u32 bit = static_cast<u32>(cpu);
+  if (const unsigned long core = siblings_[bit]; smt_active() && core != 0) {
+    // As below.
+    const unsigned long own = 1UL << (bit % 64);
+    word(*m.smt, cpu) &= ~(own | (is_online(cpu) ? core & word(online_, cpu) : 0));
+  } else if (smt_active()) {
     // The core is not wholly idle whether or not the CPU can be claimed. An offline CPU has no
     // siblings, itself not being one: it is cleared by itself, or picking would find it again and
     // again.
@@ -108,7 +130,6 @@ bool IdleTracker::test_and_clear(CpuId cpu) {
       }
     }
   }
-  const u32 bit = static_cast<u32>(cpu);
   if (!bitmap::test(m.cpu->bits, bit)) return false;
   bitmap::clear(m.cpu->bits, bit);
   return true;

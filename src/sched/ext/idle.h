@@ -93,6 +93,13 @@ class IdleTracker {
   NodeId tracking_node(CpuId cpu) const { return per_node_ ? node_of(cpu) : kNoNode; }
   const CpuInfo& info(CpuId cpu) const { return topology_.cpus[static_cast<u32>(cpu)]; }
   bool is_online(CpuId cpu) const;
+  /// Of `mask`, the word that `cpu` is in.
+  static unsigned long& word(abi::cpumask& mask, CpuId cpu) {
+    return mask.bits[static_cast<u32>(cpu) / 64];
+  }
+  static unsigned long word(const abi::cpumask& mask, CpuId cpu) {
+    return mask.bits[static_cast<u32>(cpu) / 64];
+  }
   void compute_domains();
   /// null where Linux has no such scheduling domain: an LLC of one CPU, a machine of one node.
   const Domain* llc_domain(CpuId cpu) const;
@@ -117,8 +124,11 @@ class IdleTracker {
   std::vector<Domain> llcs_;
   std::vector<Domain> nodes_;
   std::vector<std::vector<CpuId>> cores_;
+  /// The CPUs of a CPU's core, where they are all in one word of a mask; nearly always.
+  /// Others have 0 here, see cores_.
+  std::vector<unsigned long> siblings_;               // by CPU
   abi::cpumask both_{}, llc_local_{}, numa_local_{};  // of the choice in progress; else of no use
-  std::vector<u32> last_distributed_;  // by CPU: what any_distribute() gave it
+  std::vector<u32> last_distributed_;                 // by CPU: what any_distribute() gave it
   bool enabled_ = false;
   bool per_node_ = false;
   bool llc_aware_ = false;

@@ -6,8 +6,8 @@ namespace uscx::sched::ext {
 
 void idle_init_masks(Ext::Impl& ext) {
   Kernel& k = ext.kernel;
-  ext.idle = std::make_shared<IdleState>(k.window(), k.machine().topology(), k.online_mask(),
-                                         k.config().version);
+  ext.idle =
+      std::make_shared<IdleState>(k.window(), k.topology(), k.online_mask(), k.config().version);
 }
 
 void idle_enable(Sched& sch) {

@@ -178,7 +178,11 @@ bool IdleTracker::choose_nearby(const Choice& c, s32& cpu) {
     cpu = c.prev_cpu;
     return true;
   }
-  if (smt_active() && is_online(c.prev_cpu)) {
+  const unsigned long core = siblings_[static_cast<u32>(c.prev_cpu)];
+  const auto sibling_idle = [&] {  // of those that are asked first: nearly always not
+    return core == 0 || !c.prev_allowed || (word(*masks(c.node).cpu, c.prev_cpu) & core) != 0;
+  };
+  if (smt_active() && is_online(c.prev_cpu) && sibling_idle()) {
     for (CpuId s : cores_[info(c.prev_cpu).core]) {
       if (s == c.prev_cpu || !is_online(s)) continue;
       if (bitmap::test(c.allowed.bits, static_cast<u32>(s)) && test_and_clear(s)) {

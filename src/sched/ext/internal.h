@@ -125,17 +125,17 @@ struct DspEnt {
 /// What a scheduler has per CPU. Linux: scx_sched_pcpu.
 struct SchedCpu {
   bool bypassing = false;  // under the runqueue's lock
+  // The dispatch buffer. Linux: scx_dsp_ctx.
+  Rq* dsp_rq = nullptr;
+  u32 dsp_cursor = 0;
+  u32 dsp_nr_tasks = 0;
+  std::vector<DspEnt> dsp_buf;  // dsp_max_batch
   CpuSet cpus_to_kick, cpus_to_kick_if_idle, cpus_to_preempt, cpus_to_wait;
   bool to_kick_linked = false;
   abi::scx_event_stats event_stats{};
   u64 deferred_reenq_local_flags = 0;
   bool deferred_reenq_local = false;
   Dsq* bypass_dsq = nullptr;
-  // The dispatch buffer. Linux: scx_dsp_ctx.
-  Rq* dsp_rq = nullptr;
-  u32 dsp_cursor = 0;
-  u32 dsp_nr_tasks = 0;
-  std::vector<DspEnt> dsp_buf;  // dsp_max_batch
 };
 
 /// What ops.exit() is told, in window memory; strings beside it. Linux: alloc_exit_info.
@@ -171,6 +171,7 @@ struct Sched {
   bool dead = false;                // ops.exit() has run: kfuncs find no scheduler any more
   std::bitset<kNrOps> has_op_bits;  // callbacks that are being called
   std::shared_ptr<bpf::StructOpsTable> table;
+  u32 map_id = 0;  // table->map_id
 
   std::map<u64, Dsq*> dsqs;          // user DSQs by id
   std::vector<Dsq*> global_dsqs;     // by node
@@ -234,22 +235,22 @@ struct ExtRq {
   IntrusiveList<Task, &Task::scx_runnable_node> runnable_list;
   IntrusiveList<Task, &Task::scx_dsq_node> ddsp_deferred_locals;
   u64 remote_activate_enq_flags = 0;
-  std::vector<Sched*> sched_pcpus_to_kick;
+  // This CPU's context (Linux: per-CPU variables).
+  Rq* locked_rq = nullptr;  // scx_locked_rq_state
+  Task* direct_dispatch_task = nullptr;
+  bool direct_dispatched = false;  // the task above was dispatched already
+  bool spin_for_kicked = false;    // explored runs: at the end of schedule()
+  bool idle_mask_late = false;     // PlantedBug::kIdleMaskLate
   std::vector<Sched*> deferred_reenq_locals;
   std::vector<std::pair<Dsq*, u64>> deferred_reenq_users;  // with their flags
+
+  std::vector<Sched*> sched_pcpus_to_kick;
   std::unique_ptr<IrqWork> deferred_work;
   std::unique_ptr<IrqWork> kick_work;
   std::unique_ptr<IrqWork> resched_work;  // resched_curr() once schedule() is over
   std::vector<u64> kick_syncs;            // by CpuId; of the CPUs in cpus_to_sync
   CpuSet cpus_to_sync;
-  bool spin_for_kicked = false;  // explored runs: at the end of schedule()
-  bool idle_mask_late = false;   // PlantedBug::kIdleMaskLate
-
-  // This CPU's context (Linux: per-CPU variables).
-  Rq* locked_rq = nullptr;  // scx_locked_rq_state
-  Task* direct_dispatch_task = nullptr;
-  u64 next_tid = 0, end_tid = 0;   // task numbers this CPU may give out
-  bool direct_dispatched = false;  // the task above was dispatched already
+  u64 next_tid = 0, end_tid = 0;  // task numbers this CPU may give out
 };
 
 inline ExtRq& ext_rq(Rq& rq) {
@@ -283,8 +284,10 @@ struct Ext::Impl {
 
   Sched* root = nullptr;  // scx_root
   abi::scx_enable_state state = abi::SCX_DISABLED;
-  bool enabled = false;       // __scx_enabled
-  bool switched_all = false;  // __scx_switched_all
+  bool enabled() const { return ext.enabled_; }
+  void set_enabled(bool on) { ext.enabled_ = on; }
+  bool switched_all() const { return ext.switched_all_; }
+  void set_switched_all(bool on) { ext.switched_all_ = on; }
   bool switching_all = false;
   bool init_task_enabled = false;
   bool tid_to_task = false;

@@ -30,7 +30,7 @@ std::string about(const Ext::Impl& ext) {
 #define USCX_HOLDS(cond, object) \
   (static_cast<bool>(cond) ? static_cast<void>(0) : invariant_broken(kernel, #cond, about(object)))
 
-u64 opss(const Task& p) {
+u64 opss_state(const Task& p) {
   return static_cast<u64>(p.scx.ops_state.counter) & kOpssStateMask;
 }
 
@@ -39,12 +39,12 @@ void check_place(Kernel& kernel, const Task& p) {
   const Dsq* dsq = task_dsq(p);
   if (kernel.task_current(kernel.task_rq(p), p)) {
     USCX_HOLDS(dsq == nullptr && !p.scx_dsq_node.linked(), p);
-    USCX_HOLDS(opss(p) == abi::SCX_OPSS_NONE, p);
+    USCX_HOLDS(opss_state(p) == abi::SCX_OPSS_NONE, p);
     USCX_HOLDS(!(p.scx.flags & abi::SCX_TASK_IN_CUSTODY), p);
     return;
   }
   USCX_HOLDS(p.scx_runnable_node.linked() && p.scx.runnable_cpu == p.cpu, p);
-  switch (opss(p)) {
+  switch (opss_state(p)) {
     case abi::SCX_OPSS_QUEUED:
       USCX_HOLDS(dsq == nullptr && !p.scx_dsq_node.linked(), p);
       USCX_HOLDS(p.scx.flags & abi::SCX_TASK_IN_CUSTODY, p);
@@ -110,7 +110,7 @@ void check_task(Kernel& kernel, const Task& p) {
   }
   USCX_HOLDS(p.scx.dsq == nullptr && !p.scx_dsq_node.linked(), p);
   USCX_HOLDS(!p.scx_runnable_node.linked(), p);
-  USCX_HOLDS(opss(p) == abi::SCX_OPSS_NONE, p);
+  USCX_HOLDS(opss_state(p) == abi::SCX_OPSS_NONE, p);
   USCX_HOLDS(!(p.scx.flags & abi::SCX_TASK_IN_CUSTODY), p);
 }
 
@@ -135,7 +135,7 @@ void check_rq(Kernel& kernel, Rq& rq) {
   USCX_HOLDS(rq.scx.nr_running == nr_runnable + (curr_queued ? 1 : 0), rq);
 
   Ext::Impl& impl = impl_of(kernel);
-  if (!impl.enabled || impl.root == nullptr) return;
+  if (!impl.enabled() || impl.root == nullptr) return;
   const IdleTracker& tracker = impl.idle->tracker;
   if (tracker.enabled()) {
     const NodeId node = tracker.per_node() ? tracker.node_of(rq.id) : kNoNode;
@@ -167,14 +167,14 @@ void check_state(Kernel& kernel) {
   }
   Sched* root = ext.root;
   if (root == nullptr) {
-    USCX_HOLDS(!ext.enabled && !ext.init_task_enabled && !ext.switched_all, ext);
+    USCX_HOLDS(!ext.enabled() && !ext.init_task_enabled && !ext.switched_all(), ext);
     USCX_HOLDS(ext.state != abi::SCX_ENABLED, ext);
     return;
   }
-  USCX_HOLDS(!ext.switched_all || ext.enabled, ext);
+  USCX_HOLDS(!ext.switched_all() || ext.enabled(), ext);
   USCX_HOLDS(root->bypass_depth >= 0 && root->bypass_dsp_enable_depth >= 0, ext);
   // Entered before any task can reach a scheduler that does not know all of them yet...
-  if (ext.init_task_enabled && !ext.enabled) USCX_HOLDS(root->bypass_depth > 0, ext);
+  if (ext.init_task_enabled && !ext.enabled()) USCX_HOLDS(root->bypass_depth > 0, ext);
   // ... and left when none is left with it.
   if (ext.state == abi::SCX_DISABLING) USCX_HOLDS(root->bypass_depth > 0, ext);
   if (root->bypass_depth > 0) USCX_HOLDS(root->bypass_dsp_enable_depth > 0, ext);

@@ -21,7 +21,7 @@ u64 nr_cpu_ids(Ext::Impl& ext, bpf::KfuncCall&) {
   return ext.kernel.nr_cpus();
 }
 u64 nr_node_ids(Ext::Impl& ext, bpf::KfuncCall&) {
-  return ext.kernel.machine().topology().nr_nodes;
+  return ext.kernel.topology().nr_nodes;
 }
 u64 get_possible(Ext::Impl& ext, bpf::KfuncCall&) {
   return pointer_result(&ext.kernel.possible_mask());
@@ -111,7 +111,7 @@ constexpr KfuncEntry kEntries[] = {
 }  // namespace
 
 u32 cpuperf_cap(Ext::Impl& ext, CpuId cpu) {
-  return ext.kernel.machine().topology().cpus[static_cast<u32>(cpu)].capacity;
+  return ext.kernel.topology().cpus[static_cast<u32>(cpu)].capacity;
 }
 
 /// CPUs run at one frequency here: arch_scale_freq_capacity() is what it is without a driver.

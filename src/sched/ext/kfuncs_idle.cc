@@ -260,7 +260,7 @@ u64 cpu_node(Ext::Impl& ext, bpf::KfuncCall& call) {
   return s32_result(idle_of(*sch).node_of(cpu));
 }
 
-constexpr KfuncEntry kEntries[] = {
+constexpr KfuncEntry kIdleKfuncs[] = {
     {"scx_bpf_select_cpu_dfl", select_dfl},
     {"__scx_bpf_select_cpu_and", select_and},
     {"scx_bpf_select_cpu_and", select_and_v1},
@@ -280,7 +280,7 @@ constexpr KfuncEntry kEntries[] = {
 }  // namespace
 
 std::span<const KfuncEntry> idle_kfuncs() {
-  return kEntries;
+  return kIdleKfuncs;
 }
 
 }  // namespace uscx::sched::ext

@@ -95,7 +95,7 @@ u64 reenq_local(Ext::Impl& ext, bpf::KfuncCall& call) {
   return sch ? reenqueue_local(*sch) : 0;
 }
 
-constexpr KfuncEntry kEntries[] = {
+constexpr KfuncEntry kQueueKfuncs[] = {
     {"scx_bpf_dsq_insert", insert_v1},
     {"scx_bpf_dsq_insert___v2", insert_v2},
     {"__scx_bpf_dsq_insert_vtime", insert_vtime},
@@ -116,7 +116,7 @@ constexpr KfuncEntry kEntries[] = {
 }  // namespace
 
 std::span<const KfuncEntry> queue_kfuncs() {
-  return kEntries;
+  return kQueueKfuncs;
 }
 
 }  // namespace uscx::sched::ext

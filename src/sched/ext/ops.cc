@@ -96,7 +96,7 @@ u64 run(Sched& sch, Op op, const Task* subject, std::span<const u64> args) {
   Kernel& kernel = sch.kernel;
   const bpf::Program* prog = sch.ops.program(op);
   USCX_ASSERT(prog != nullptr);
-  const u64 cost_ns = kernel.machine().costs().bpf_callback_ns;
+  const u64 cost_ns = kernel.costs().bpf_callback_ns;
   if (cost_ns != 0) kernel.machine().charge(kernel.cpu(), Nanos{cost_ns});
   ++sch.ext.nr_callbacks;
   kernel.sync_point("callback");
@@ -106,10 +106,10 @@ u64 run(Sched& sch, Op op, const Task* subject, std::span<const u64> args) {
     MigrateDisabled pinned(kernel, !prog->sleepable);
     result = kernel.bpf().run(*prog, args);
   }
-  if (kernel.trace().scx_callback_cost.enabled()) {
+  if (kernel.trace().scx_callback_cost.enabled()) [[unlikely]] {
     const u64 insns = prog->insns_executed - insns_before;
     kernel.trace().scx_callback_cost(kernel.now(), kernel.cpu(), op_name(op),
-                                     cost_ns + insns * kernel.machine().costs().bpf_insn_ps / 1000);
+                                     cost_ns + insns * kernel.costs().bpf_insn_ps / 1000);
   }
   kernel.trace().scx_callback(kernel.now(), kernel.cpu(), op_name(op), subject, result);
   return result;

@@ -138,7 +138,7 @@ void wait_for_kicked(Rq& rq) {
     ext.cpus_to_sync.clear(cpu);
     if (cpu != rq.id && kernel.rq(cpu).scx.kick_sync == ext.kick_syncs[i]) waits = true;
   }
-  if (waits) kernel.machine().charge(rq.id, Nanos{kernel.machine().costs().ipi_ns});
+  if (waits) kernel.machine().charge(rq.id, Nanos{kernel.costs().ipi_ns});
 }
 
 }  // namespace
@@ -164,7 +164,7 @@ SchedClass::Pick pick_task(Rq& rq, Task& prev, bool force) {
   ExtRq& ext = ext_rq(rq);
   Kernel& kernel = ext.kernel;
   Sched* root = ext.ext.root;
-  if (!ext.ext.enabled || root == nullptr) return {};
+  if (!ext.ext.enabled() || root == nullptr) return {};
   SchedClass& klass = kernel.ext_class();
 
   ++rq.scx.kick_sync;

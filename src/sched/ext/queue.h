@@ -32,6 +32,10 @@ void clr_task_runnable(Rq& rq, Task& p, bool reset_runnable_at);
 
 void enqueue_task(Rq& rq, Task& p, int core_enq_flags);
 
+inline u64 opss(const Task& p) {
+  return static_cast<u64>(p.scx.ops_state.counter);
+}
+
 // dequeue.cc
 /// Waits until the task has left `state`. Linux: wait_ops_state.
 void wait_ops_state(Kernel& kernel, const Task& p, u64 state);

@@ -66,7 +66,7 @@ ExtRq::~ExtRq() {
 Sched::Sched(Ext::Impl& e, Ops o, bool cid_form)
     : ext(e), kernel(e.kernel), ops(std::move(o)), is_cid_type(cid_form) {
   auto& window = kernel.window();
-  const Topology& topology = kernel.machine().topology();
+  const Topology& topology = kernel.topology();
   exit_info = make_exit_info(kernel, ops.exit_dump_len);
   for (u32 node = 0; node < topology.nr_nodes; ++node) {
     global_dsqs.push_back(window.make<Dsq>(kDsqObject, kernel, u64{abi::SCX_DSQ_GLOBAL}, this));

@@ -47,7 +47,7 @@ void TaskIter::relock(Task& p) {
 Task* TaskIter::next() {
   if (++count_ % abi::SCX_TASK_ITER_BATCH == 0) {
     unlock();
-    kernel_.consume(Nanos{kernel_.machine().costs().task_iter_ns * abi::SCX_TASK_ITER_BATCH});
+    kernel_.consume(Nanos{kernel_.costs().task_iter_ns * abi::SCX_TASK_ITER_BATCH});
     kernel_.cond_resched();
   }
   list_lock();

@@ -236,8 +236,7 @@ void Ext::task_dead(Task& p) {
 }
 
 int Ext::check_setscheduler(Task& p, int policy) {
-  if (impl_->enabled && p.scx.disallow && p.policy != static_cast<u32>(policy) &&
-      policy == SCHED_EXT) {
+  if (enabled_ && p.scx.disallow && p.policy != static_cast<u32>(policy) && policy == SCHED_EXT) {
     return EACCES;
   }
   return 0;

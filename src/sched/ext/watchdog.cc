@@ -73,7 +73,7 @@ void watchdog_workfn(Ext::Impl& ext) {
 /// tick to notice; Linux has some CPU that ticks sooner or later, here the timer stands in for it.
 void watchdog_timer_fn(Ext::Impl& ext) {
   if (ext.root == nullptr) return;
-  if (ext.enabled) check_watchdog(ext);
+  if (ext.enabled()) check_watchdog(ext);
   const u64 late = ext.watchdog_timestamp + ext.root->watchdog_timeout + 1;
   const u64 now = ext.kernel.jiffies();
   arm(ext, late > now ? late - now : ext.watchdog_interval);
@@ -102,7 +102,7 @@ void refresh_watchdog(Ext::Impl& ext) {
 }
 
 void Ext::tick(Rq&) {
-  if (!impl_->enabled || impl_->root == nullptr) return;
+  if (!enabled_ || impl_->root == nullptr) return;
   check_watchdog(*impl_);
 }
 
