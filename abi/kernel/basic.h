@@ -54,6 +54,11 @@ typedef struct {
   gid_t val;
 } kgid_t;
 
+/* What guard(rcu) declares. */
+typedef struct {
+  void *lock;
+} class_rcu_t;
+
 /* Counters that other CPUs write. */
 typedef struct {
   int counter;
