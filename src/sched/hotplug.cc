@@ -45,6 +45,12 @@ void run_there(Kernel& kernel, Kernel::Private::HotplugThread& thread, std::func
   while (thread.work) thread.done.sleep(kernel);
 }
 
+/// On a fiber: returns once the thread sleeps again, which it does a moment after its work is done.
+/// Linux: kthread_park() in takedown_cpu(), after which nothing but the stopper is there.
+void wait_until_asleep(Kernel& kernel, const Kernel::Private::HotplugThread& thread) {
+  while (thread.thread->on_rq_state != 0) kernel.sleep_ns(Nanos{kernel.tick_ns()});
+}
+
 /// Done on every CPU while it is done on one. Linux: multi_cpu_stop().
 void nothing(Kernel::Private& priv, CpuId, StopWork& work) {
   priv.stop_work_done(work);
@@ -188,8 +194,9 @@ Result<void> Kernel::cpu_down(CpuId cpu) {
     if (r.online) return fail(EBUSY);
     return {};
   }
-  run_there(*this, private_->hotplug_thread(cpu),
-            [this, cpu] { private_->sched_cpu_deactivate(cpu); });
+  Private::HotplugThread& thread = private_->hotplug_thread(cpu);
+  run_there(*this, thread, [this, cpu] { private_->sched_cpu_deactivate(cpu); });
+  wait_until_asleep(*this, thread);
   // stop_machine(): everybody stops while one goes.
   for (u32 i = 0; i < nr_cpus(); ++i) {
     const CpuId other = static_cast<CpuId>(i);
