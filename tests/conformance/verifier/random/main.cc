@@ -163,11 +163,11 @@ int sound(const Options& options) {
   };
   pool.run(chunks(options));
   fmt::print(
-      "{} programs: {} accepted and run ({} on packets), {} runs; {} known to have no end; "
-      "registers "
-      "of {} programs compared at {} instructions, {} not (too many states); {} faults\n",
+      "{} programs: {} accepted and run ({} on packets), {} runs; {} known to have no end, "
+      "{} ended with a reference in r0; registers of {} programs compared at {} instructions, {} "
+      "not (too many states); {} faults\n",
       options.count, counts.accepted, counts.with_packets, counts.runs, counts.endless,
-      counts.claimed, counts.compared, counts.unclaimed, faults);
+      counts.left_in_r0, counts.claimed, counts.compared, counts.unclaimed, faults);
   return faults == 0 && counts.compared ? 0 : 1;
 }
 

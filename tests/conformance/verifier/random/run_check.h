@@ -5,6 +5,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -19,7 +20,7 @@ namespace uscx::conformance {
 
 class RunCheck final : public bpf::StepObserver {
  public:
-  enum class Context : u8 { kPlain, kSkb, kXdp };
+  enum class Context : u8 { kPlain, kStructOps, kSkb, kXdp };
   /// `claims` of this very program, or null; `context_bytes`: the context's size.
   RunCheck(const bpf::verifier::Claims* claims, Context context, u32 context_bytes)
       : claims_(claims), context_(context), context_bytes_(context_bytes) {}
@@ -30,6 +31,8 @@ class RunCheck final : public bpf::StepObserver {
   /// Instructions executed whose registers were compared, and those without claims.
   u64 compared() const { return compared_; }
   u64 unclaimed() const { return unclaimed_; }
+  /// Whether the run ended with a reference in r0 that nobody asked for: see finish().
+  bool left_in_r0() const { return left_in_r0_; }
   /// Of a run that did not end: the call of an iterator's constructor that was made most often, and
   /// how often. Each of these iterators kept to its range.
   struct Turns {
@@ -57,6 +60,7 @@ class RunCheck final : public bpf::StepObserver {
   void called_kfunc(const bpf::ExecRun& run, u32 insn, const u64* r);
   void acquire(std::string what, u64 object);
   void release(u32 insn, const std::string& what, u64 object);
+  bool may_be_returned(u64 object) const;
 
   const bpf::verifier::Claims* claims_;
   Context context_;
@@ -64,6 +68,8 @@ class RunCheck final : public bpf::StepObserver {
   std::string problem_;
   u64 compared_ = 0;
   u64 unclaimed_ = 0;
+  std::optional<u64> result_;  // r0 where the program ended
+  bool left_in_r0_ = false;
 
   /// The call executed last, whose result the next step sees.
   struct Call {

@@ -54,8 +54,8 @@ RunCheck check_of(const GeneratedProgram& program, const Claims* claims) {
   using Context = RunCheck::Context;
   if (program.type == kXdp) return {claims, Context::kXdp, sizeof(bpf::net::XdpContext)};
   if (has_packet(program)) return {claims, Context::kSkb, sizeof(bpf::net::SkbContext)};
-  return {claims, Context::kPlain,
-          program.type == kStructOps ? bpf::kMaxContextWords * 8 : kContextBytes};
+  if (program.type == kStructOps) return {claims, Context::kStructOps, bpf::kMaxContextWords * 8};
+  return {claims, Context::kPlain, kContextBytes};
 }
 
 /// How long a packet may be: of any length, but mostly about as long as the program asks for.
@@ -83,13 +83,14 @@ std::set<u64> read_endless(const std::string& path) {
 }
 
 std::string SoundCounts::text() const {
-  return fmt::format("{} {} {} {} {} {} {}", accepted, with_packets, endless, runs, claimed,
-                     compared, unclaimed);
+  return fmt::format("{} {} {} {} {} {} {} {}", accepted, with_packets, endless, left_in_r0, runs,
+                     claimed, compared, unclaimed);
 }
 
 void SoundCounts::add(const std::string& text) {
   std::istringstream in(text);
-  for (u64* count : {&accepted, &with_packets, &endless, &runs, &claimed, &compared, &unclaimed}) {
+  for (u64* count :
+       {&accepted, &with_packets, &endless, &left_in_r0, &runs, &claimed, &compared, &unclaimed}) {
     u64 n = 0;
     in >> n;
     *count += n;
@@ -256,6 +257,7 @@ std::string SoundRunner::runs(u64 seed, const GeneratedProgram& program, int fd,
       return why_endless(seed, problem, check, counts);
     }
     if (problem.empty()) problem = check.finish();
+    counts.left_in_r0 += check.left_in_r0();
     if (!problem.empty()) return problem;
   }
   return {};

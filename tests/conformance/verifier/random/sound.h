@@ -19,6 +19,7 @@ struct SoundCounts {
   u64 accepted = 0;      // and run
   u64 with_packets = 0;  // of these
   u64 endless = 0;       // of these: known not to end, on Linux neither
+  u64 left_in_r0 = 0;    // runs that end with a reference in r0, which Linux lets go
   u64 runs = 0;
   u64 claimed = 0;    // programs whose registers were compared with what was claimed
   u64 compared = 0;   // instructions executed that were compared
