@@ -19,6 +19,7 @@ typedef void (*btf_trace_ipi_send_cpu)(void *, const unsigned int, unsigned long
 typedef void (*btf_trace_ipi_send_cpumask)(void *, const struct cpumask *, unsigned long, void *);
 typedef void (*btf_trace_irq_handler_entry)(void *, int, struct irqaction *);
 typedef void (*btf_trace_irq_handler_exit)(void *, int, struct irqaction *, int);
+typedef void (*btf_trace_nmi_handler)(void *, void *, s64, int);
 typedef void (*btf_trace_sched_kthread_stop)(void *, struct task_struct *);
 typedef void (*btf_trace_sched_migrate_task)(void *, struct task_struct *, int);
 typedef void (*btf_trace_sched_pi_setprio)(void *, struct task_struct *, struct task_struct *);

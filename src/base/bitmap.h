@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <span>
+#include <string>
 
 #include "base/types.h"
 
@@ -43,6 +44,20 @@ inline u32 weight(const unsigned long* bits, u32 nbits) {
     count += static_cast<u32>(std::popcount(word));
   }
   return count;
+}
+
+/// "0-2,5". Linux: %*pbl.
+inline std::string list(const unsigned long* bits, u32 nbits) {
+  std::string out;
+  for (u32 begin = first(bits, nbits); begin < nbits;) {
+    u32 last = begin;
+    while (last + 1 < nbits && test(bits, last + 1)) ++last;
+    if (!out.empty()) out += ',';
+    out += std::to_string(begin);
+    if (last != begin) out += '-' + std::to_string(last);
+    begin = next(bits, nbits, last + 1);
+  }
+  return out;
 }
 
 }  // namespace uscx::bitmap

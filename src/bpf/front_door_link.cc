@@ -12,10 +12,10 @@ namespace {
 
 /// Where the kernel calls trace_hook(); programs at other tracepoints and functions never run.
 constexpr std::string_view kCalled[] = {
-    "bpf_scx_reg",        "bpf_scx_unreg",       "sched_ext_dump",     "sched_ext_event",
-    "sched_ext_exit",     "sched_ext_bypass_lb", "sched_migrate_task", "sched_process_exit",
-    "sched_process_fork", "sched_process_free",  "sched_switch",       "sched_wakeup",
-    "sched_wakeup_new",   "sched_waking"};
+    "bpf_scx_reg",        "bpf_scx_unreg",      "nmi_handler",         "sched_ext_dump",
+    "sched_ext_event",    "sched_ext_exit",     "sched_ext_bypass_lb", "sched_migrate_task",
+    "sched_process_exit", "sched_process_fork", "sched_process_free",  "sched_switch",
+    "sched_wakeup",       "sched_wakeup_new",   "sched_waking"};
 
 }  // namespace
 

@@ -36,6 +36,9 @@ class Host {
   virtual u32 prandom_u32() = 0;
   virtual std::string_view current_comm() = 0;
 
+  /// Does the CPU handle an NMI? What takes locks that interrupts do not is refused there.
+  virtual bool in_nmi() { return false; }
+
   /// Locks that the current context (CPU or fiber) holds.
   virtual HeldLocks& held_locks() = 0;
 

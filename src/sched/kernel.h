@@ -106,6 +106,8 @@ class Kernel final : public bpf::Host {
   Task& current() { return *this_rq().current(); }
   /// The fiber that runs, or null in interrupt and schedule() context.
   Fiber* fiber() { return fiber_; }
+  /// Is this CPU handling an NMI?
+  bool in_nmi() override { return this_rq().in_nmi; }
   /// Locks of the running context: the fiber's, or this CPU's.
   HeldLocks& held() { return fiber_ ? fiber_->held : this_rq().irq_held; }
   /// A place where another CPU may go first: nothing in a plain run. `name` says what is raced for.
@@ -197,6 +199,9 @@ class Kernel final : public bpf::Host {
   /// Writing 0 or 1 to cpuN/online. On a fiber, which sleeps. EBUSY: the last CPU.
   Result<void> cpu_down(CpuId cpu);
   Result<void> cpu_up(CpuId cpu);
+  /// SysRq-l: the other CPUs get an NMI each, in which they say that they are there; returns when
+  /// all have. On a fiber. Linux: sysrq_handle_showallcpus().
+  void sysrq_showallcpus();
   /// Whose interrupts come where: an offline CPU's timers go off elsewhere.
   CpuId interrupt_cpu(CpuId cpu) const;
   CpuId first_online_cpu() const;

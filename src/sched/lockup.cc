@@ -14,7 +14,7 @@ constexpr Nanos kStallTimeout = Nanos::from_s(21);  // CONFIG_RCU_CPU_STALL_TIME
 constexpr u64 kOthersWaitJiffies = 2;               // RCU_STALL_RAT_DELAY
 
 // kernel/watchdog_perf.c: an NMI for so many cycles of a CPU that is not idle. One that sees as
-// many watchdog timers as the one before finds the CPU stuck.
+// many watchdog timers as the one before finds the CPU stuck. Only those of long entries come here.
 constexpr Nanos kNmiPeriod = Nanos::from_s(10);  // watchdog_thresh
 
 /// The watchdog's seconds. Linux: get_timestamp().
@@ -29,8 +29,18 @@ struct Kernel::Private::LongEntry final : Timer {
   explicit LongEntry(Rq& r) : rq(r), nmi(r) {}
   struct Nmi final : Timer {
     explicit Nmi(Rq& r) : rq(r) {}
-    void fired(Kernel& kernel) override { kernel.ext().hardlockup(rq); }
+    void fired(Kernel& kernel) override {
+      KernelInternals::of(kernel).handle_nmi(rq, [&] {
+        // The first one of an entry still sees a timer that came after the one before.
+        if (++nr_in_entry > 1) kernel.ext().hardlockup(rq);
+      });
+      start(kernel, kernel.now().ns + kNmiPeriod.ns);
+    }
+    void start(Kernel& kernel, u64 at_ns) {
+      if (at_ns < rq.stuck_until_ns) kernel.machine().timer_start(*this, Nanos{at_ns}, rq.id);
+    }
     Rq& rq;
+    u32 nr_in_entry = 0;
   };
   void fired(Kernel& kernel) override {
     const u64 stuck = watchdog_seconds(kernel.now().ns) - watchdog_seconds(touched_ns);
@@ -49,11 +59,9 @@ void Kernel::Private::note_long_entry(Rq& rq) {
   if (!entry) entry = std::make_shared<LongEntry>(rq);
   entry->touched_ns = now - now % kSamplePeriod.ns;
   k.machine_.timer_start(*entry, Nanos{rq.stuck_until_ns}, rq.id);
-  // The first NMI still sees a timer that came after the one before.
-  const u64 second_nmi_ns = now - now % kNmiPeriod.ns + 2 * kNmiPeriod.ns;
-  if (k.machine_.topology().pmu && second_nmi_ns < rq.stuck_until_ns) {
-    k.machine_.timer_start(entry->nmi, Nanos{second_nmi_ns}, rq.id);
-  }
+  if (!k.machine_.topology().pmu) return;
+  entry->nmi.nr_in_entry = 0;
+  entry->nmi.start(k, now - now % kNmiPeriod.ns + kNmiPeriod.ns);
 }
 
 void Kernel::Private::rcu_watch_stalls() {

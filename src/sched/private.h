@@ -84,6 +84,10 @@ struct Kernel::Private {
   Rcu rcu;
   struct LongEntry;
   std::map<CpuId, std::shared_ptr<LongEntry>> long_entries;
+  struct BacktraceNmi;
+  std::map<CpuId, std::shared_ptr<BacktraceNmi>> backtrace_nmis;  // made when first sent
+  abi::cpumask backtrace_mask{};  // whose backtrace is asked for, until they answer
+  bool backtrace_in_progress = false;
   std::unique_ptr<Identities> identities;
   std::vector<abi::cpumask*> cpumasks_of;  // by CpuId, made when needed
   u64 dl_tasks_bw = 0;  // what SCHED_DEADLINE tasks have reserved, in 1/2^20 of a CPU
@@ -230,6 +234,14 @@ struct Kernel::Private {
   void note_long_entry(Rq& rq);
   void rcu_watch_stalls();
   void rcu_check_stall();
+
+  // nmi.cc
+  /// An NMI on this CPU: each handler is asked, and traced. `counter_overflow` is what the counter
+  /// of the machine's `pmu` does; null where it was not the counter's. Interrupt context, no locks.
+  /// Linux: nmi_handle().
+  void handle_nmi(Rq& rq, const std::function<void()>& counter_overflow);
+  bool cpu_backtrace(Rq& rq);
+  void trigger_all_cpu_backtrace();
 
   u64 charge_wakeup() { return k.costs().wakeup_ns; }
   void charge(u64 ns) {

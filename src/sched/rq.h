@@ -38,6 +38,7 @@ struct Rq : abi::rq {
   bool clock_valid = false;   // the clock was updated since the lock was taken
   bool tick_on = false;
   bool in_entry = false;   // this CPU is in a kernel entry: others see it in an explored run only
+  bool in_nmi = false;     // an NMI is being handled here: in_nmi()
   bool nohz_full = false;  // its tick may stop while one task runs that needs none
   u32 preempt_count = 0;   // of what runs here; schedule() waits for 0
   u32 nr_pinned = 0;       // tasks that have their migration disabled here

@@ -130,8 +130,17 @@ std::optional<Step> Actor::control(const Op& op, const Bound& names) {
       });
     case OpKind::kSysRq:
       return call([this, &op](Task&) -> Result<void> {
-        op.ref == "S" ? sched::ext::sysrq_reset(run_->kernel())
-                      : sched::ext::sysrq_dump(run_->kernel());
+        switch (op.ref.front()) {
+          case 'S':
+            sched::ext::sysrq_reset(run_->kernel());
+            break;
+          case 'D':
+            sched::ext::sysrq_dump(run_->kernel());
+            break;
+          case 'l':
+            run_->kernel().sysrq_showallcpus();
+            break;
+        }
         return {};
       });
     case OpKind::kScheduler:

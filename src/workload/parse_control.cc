@@ -27,7 +27,7 @@ void WorkloadFile::control(const Value& value, const std::string& what, Op& op) 
     return;
   }
   if (op.kind == OpKind::kSysRq) {
-    op.ref = one_word(value, what, {"S", "D"});
+    op.ref = one_word(value, what, {"S", "D", "l"});
     return;
   }
   if (op.kind == OpKind::kAwaitScheduler) {

@@ -51,7 +51,7 @@ enum class OpKind : u8 {
   kHotplug,
   kScheduler,       // attaches or detaches the scheduler under test
   kAwaitScheduler,  // sleeps until sched_ext is in a state
-  kSysRq,           // S: the scheduler is ended; D: the debug dump
+  kSysRq,           // S: the scheduler is ended; D: the debug dump; l: an NMI for each other CPU
 };
 
 /// What the control events name.

@@ -41,6 +41,7 @@ Result<void> LocalStorageMap::erase_of(u64 owner) {
     LockGuard guard(lock(), bpf_.host().held_locks());
     auto it = values_.find(owner);
     if (it == values_.end()) return fail(ENOENT);
+    if (bpf_.host().in_nmi()) return fail(EOPNOTSUPP);
     value = it->second;
     values_.erase(it);
   }

@@ -54,6 +54,11 @@ void kick_one_cpu_if_idle(Sched& sch, CpuId cpu) {
 
 void kick_cpu(Sched& sch, CpuId cpu, u64 flags) {
   Kernel& kernel = sch.kernel;
+  // The list of kicks is guarded by nothing but interrupts that are off.
+  if (kernel.in_nmi() && kernel.config().version >= btf::KernelVersion{7, 3}) {
+    error(sch, "scx_bpf_kick_cpu() called from NMI");
+    return;
+  }
   Rq& this_rq = kernel.this_rq();
   SchedCpu& pcpu = sch.cpu(this_rq.id);
   // While bypassing, nothing of the scheduler's is listened to; kicks could starve the transition.

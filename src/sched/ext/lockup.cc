@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // The kernel's watchdogs found a CPU stuck: the scheduler is ended, in the hope that it was that.
+#include "base/bitmap.h"
 #include "sched/ext/internal.h"
 
 namespace uscx::sched::ext {
@@ -10,19 +11,6 @@ namespace {
 Sched* suspect(Ext::Impl& ext) {
   const bool on = ext.state == abi::SCX_ENABLING || ext.state == abi::SCX_ENABLED;
   return on ? ext.root : nullptr;
-}
-
-/// "0-2,5". Linux: %*pbl.
-std::string cpu_list(const abi::cpumask& mask, u32 nr_cpus) {
-  std::string out;
-  for (u32 first = bitmap::first(mask.bits, nr_cpus); first < nr_cpus;) {
-    u32 last = first;
-    while (last + 1 < nr_cpus && bitmap::test(mask.bits, last + 1)) ++last;
-    out += fmt::format("{}{}", out.empty() ? "" : ",", first);
-    if (last != first) out += fmt::format("-{}", last);
-    first = bitmap::next(mask.bits, nr_cpus, last + 1);
-  }
-  return out;
 }
 
 }  // namespace
@@ -55,7 +43,7 @@ void Ext::rcu_cpu_stall(const abi::cpumask& stalled) {
   const u32 nr_cpus = impl_->kernel.nr_cpus();
   const u32 first = bitmap::first(stalled.bits, nr_cpus);
   vexit(*sch, abi::SCX_EXIT_ERROR, 0, first < nr_cpus ? static_cast<CpuId>(first) : kNoCpu,
-        fmt::format("RCU CPU stall on CPUs ({})", cpu_list(stalled, nr_cpus)));
+        fmt::format("RCU CPU stall on CPUs ({})", bitmap::list(stalled.bits, nr_cpus)));
 }
 
 }  // namespace uscx::sched::ext
