@@ -35,6 +35,7 @@ void add_helpers(HelperTable& table) {
   add_text_helpers(table);
   add_dynptr_helpers(table);
   add_ringbuf_helpers(table);
+  net::add_lwt_helpers(table);
   net::add_skb_helpers(table);
   net::add_xdp_helpers(table);
   net::add_socket_helpers(table);

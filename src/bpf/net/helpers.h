@@ -14,6 +14,7 @@ constexpr u64 error_value(int errnum) {
   return static_cast<u64>(-s64{errnum});
 }
 
+void add_lwt_helpers(HelperTable& table);
 void add_skb_helpers(HelperTable& table);
 void add_xdp_helpers(HelperTable& table);
 void add_socket_helpers(HelperTable& table);

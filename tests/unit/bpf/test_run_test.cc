@@ -50,7 +50,7 @@ class TestRun : public testing::TestWithParam<EngineKind> {
   BpfUser user{kernel};
   uapi::Attr attr{};
   std::array<u8, 64> packet{};
-  std::array<u8, 256> out{};
+  std::array<u8, 512> out{};
 };
 
 constexpr u8 kWord = 0x00, kHalf = 0x08, kByte = 0x10;
@@ -121,6 +121,70 @@ TEST_P(TestRun, WhatIsNotServedIsSaidByName) {
   ASSERT_EQ(kernel.host.faults.size(), 1u);
   EXPECT_NE(kernel.host.faults[0].find("bpf_skb_vlan_push is not served"), std::string::npos)
       << kernel.host.faults[0];
+}
+
+/// Pushes `size` bytes that begin with `first` as a header of `type`; R0 is the answer.
+Code push_header(u8 first, u32 size, s32 type, u32 check = 0) {
+  Code code;
+  for (s16 off = -256; off < 0; off += 8) code.raw(0x7a, 10, 0, off, 0);
+  code.raw(0x72, 10, 0, -256, first).raw(0x6a, 10, 0, -246, static_cast<s32>(check));
+  return code.copy(3, 10).add(3, -256).mov(2, type).mov(4, static_cast<s32>(size)).call(73).exit();
+}
+
+/// Answers, sizes and checksums are what the real 7.3 gave for the same headers.
+TEST_P(TestRun, TunnelHeaders) {
+  using namespace verifier;
+  packet[12] = 0x08;
+  packet[13] = 0x00;
+  packet[14] = 0x45;
+  struct Case {
+    u8 first;
+    u32 size;
+    s32 type;
+    s32 answer;
+    u8 check[2];
+  };
+  constexpr s32 kIp = 2;
+  const Case cases[] = {
+      {0x45, 20, kIp, 0, {0xba, 0xff}},  {0x60, 40, kIp, 0, {0, 0}},
+      {0x44, 20, kIp, 0, {0x44, 0}},     {0x4f, 60, kIp, 0, {0xb0, 0xff}},
+      {0x45, 200, kIp, 0, {0xba, 0xff}}, {0x45, 256, kIp, 0, {0xba, 0xff}},
+      {0x45, 19, kIp, -EINVAL, {}},      {0x46, 20, kIp, -EINVAL, {}},
+      {0x50, 20, kIp, -EINVAL, {}},      {0x60, 39, kIp, -EINVAL, {}},
+      {0x45, 20, 0, -EINVAL, {}},        {0x45, 20, 1, -EINVAL, {}},
+      {0x45, 20, 3, -EINVAL, {}},
+  };
+  for (const u32 type : {kProgLwtIn, kProgLwtXmit}) {
+    for (const Case& c : cases) {
+      SCOPED_TRACE(testing::Message() << type << ", " << c.size << " bytes of " << int{c.first});
+      attr = {};
+      EXPECT_EQ(result_of(type, push_header(c.first, c.size, c.type)), static_cast<u32>(c.answer));
+      if (c.answer) {
+        EXPECT_EQ(attr.test.data_size_out, 64u);
+        continue;
+      }
+      EXPECT_EQ(attr.test.data_size_out, 64 + c.size);
+      EXPECT_EQ(out[14], c.first);
+      EXPECT_EQ(out[24], c.check[0]);
+      EXPECT_EQ(out[25], c.check[1]);
+      if (14 + c.size < out.size()) {
+        EXPECT_EQ(out[14 + c.size], 0x45);
+      }
+    }
+  }
+  attr = {};
+  EXPECT_EQ(result_of(kProgLwtXmit, push_header(0x45, 20, kIp, 0xab)), 0u);
+  EXPECT_EQ(out[24], 0xab) << "a checksum that is there stays";
+}
+
+TEST_P(TestRun, TunnelHeadersAndSegments) {
+  SkBuff given{};
+  given.gso_size = 100;
+  given.gso_segs = 3;
+  attr.test.ctx_in = reinterpret_cast<u64>(&given);
+  attr.test.ctx_size_in = sizeof(given);
+  EXPECT_EQ(result_of(verifier::kProgLwtXmit, push_header(0x45, 20, 2)), static_cast<u32>(-524));
+  EXPECT_EQ(attr.test.data_size_out, 84u) << "the header is there all the same";
 }
 
 TEST_P(TestRun, TooShortAPacket) {
