@@ -8,6 +8,7 @@
 #include "bpf/front_door.h"
 #include "bpf/impl.h"
 #include "bpf/isa.h"
+#include "bpf/net/contexts.h"
 #include "bpf/verifier/prog_type.h"
 #include "bpf/verifier/proof.h"
 
@@ -114,17 +115,10 @@ Result<long> FrontDoor::prog_test_run() {
   auto found = bpf_.impl().fds.get<Program>(static_cast<int>(t.prog_fd));
   if (!found) return std::unexpected(found.error());
   const Program& program = **found;
+  if (net::skb_type(program.type) != net::SkbType::kNone) return test_run_skb(program);
   switch (program.type) {
     case kProgSyscall:
       return test_run_syscall(program);
-    case kProgSocketFilter:
-    case kProgSchedCls:
-    case kProgSchedAct:
-    case kProgCgroupSkb:
-    case kProgLwtIn:
-    case kProgLwtOut:
-    case kProgLwtXmit:
-      return test_run_skb(program);
     case kProgXdp:
       return test_run_xdp(program);
     case kProgNetfilter:

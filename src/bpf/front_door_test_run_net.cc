@@ -33,13 +33,6 @@ u16 big_endian(const std::byte* at) {
   return static_cast<u16>(static_cast<u16>(at[0]) << 8 | static_cast<u16>(at[1]));
 }
 
-bool is_skb_type(u32 type, bool& is_l2, bool& is_lwt) {
-  using namespace verifier;
-  is_l2 = type == kProgSchedCls || type == kProgSchedAct;
-  is_lwt = type == kProgLwtIn || type == kProgLwtOut || type == kProgLwtXmit;
-  return is_l2 || is_lwt || type == kProgSocketFilter || type == kProgCgroupSkb;
-}
-
 /// Memory of the window for as long as a run takes.
 template <class T>
 class InWindow {
@@ -229,8 +222,8 @@ Result<long> FrontDoor::test_run_skb(const Program& program) {
   if ((t.flags & ~kChecksumComplete) || t.cpu || t.batch_size) return fail(EINVAL);
   if (t.flags) return unserved("PROG_TEST_RUN with checksums", EINVAL);
   if (t.data_size_in < net::kEthHeader) return fail(EINVAL);
-  bool is_l2 = false, is_lwt = false;
-  is_skb_type(program.type, is_l2, is_lwt);
+  const bool is_l2 = net::skb_type(program.type) == net::SkbType::kLink;
+  const bool is_lwt = net::skb_type(program.type) == net::SkbType::kTunnel;
   auto given = test_run_context<SkBuff>();
   if (!given) return std::unexpected(given.error());
   u32 linear = t.data_size_in;

@@ -58,22 +58,32 @@ bool skb_may_write(u64 offset, u32 size) {
   return offset + size <= sizeof(SkBuff);
 }
 
-ContextSlot context_slot(u32 prog_type, s32 off, u32 size, bool write) {
+SkbType skb_type(u32 prog_type) {
   using namespace verifier;
   switch (prog_type) {
-    case kProgSocketFilter:
     case kProgSchedCls:
     case kProgSchedAct:
+      return SkbType::kLink;
+    case kProgSocketFilter:
     case kProgCgroupSkb:
+      return SkbType::kNetwork;
     case kProgLwtIn:
     case kProgLwtOut:
     case kProgLwtXmit:
-      return slot_of(kSkbPointers, kSkbUnserved, off, size, write);
-    case kProgXdp:
-      return slot_of(kXdpPointers, kXdpUnserved, off, size, write);
+      return SkbType::kTunnel;
     default:
-      return {off, size};  // as the type's program is given it, or never run
+      return SkbType::kNone;
   }
+}
+
+ContextSlot context_slot(u32 prog_type, s32 off, u32 size, bool write) {
+  if (skb_type(prog_type) != SkbType::kNone) {
+    return slot_of(kSkbPointers, kSkbUnserved, off, size, write);
+  }
+  if (prog_type == verifier::kProgXdp) {
+    return slot_of(kXdpPointers, kXdpUnserved, off, size, write);
+  }
+  return {off, size};  // as the type's program is given it, or never run
 }
 
 }  // namespace uscx::bpf::net

@@ -87,6 +87,15 @@ inline constexpr ObjectType kSocket{"bpf_sock"};
 /// of the SkbContext of the packet.
 inline constexpr ObjectType kKernelSkb{"sk_buff"};
 
+/// What a program of a networking type finds at the start of its __sk_buff's packet.
+enum class SkbType : u8 {
+  kNone,     // it has no __sk_buff of a packet under test
+  kLink,     // the link layer's header
+  kNetwork,  // the network layer's
+  kTunnel,   // likewise, and its packet is linear
+};
+SkbType skb_type(u32 prog_type);
+
 /// Where an access of the user-visible context is served. A part of a field needs no shifts: the
 /// fields lie as the user sees them, and the machine is little-endian.
 struct ContextSlot {
