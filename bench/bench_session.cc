@@ -33,8 +33,7 @@ cli::RunPlan plan_of(const std::string& scheduler, const char* machine,
 std::string simple_scheduler() {
   if (const char* named = std::getenv("USCX_BENCH_SCHEDULER")) return named;
   const std::string kernels_own = USCX_BENCH_BUILD "/kernel/7.3/scx_simple.bpf.o";
-  if (access(kernels_own.c_str(), R_OK) == 0) return kernels_own;
-  return USCX_BENCH_BUILD "/examples/vtime.bpf.o";
+  return access(kernels_own.c_str(), R_OK) == 0 ? kernels_own : std::string();
 }
 
 std::string workload_path(const char* name) {

@@ -11,7 +11,8 @@
 
 namespace uscx::bench {
 
-/// USCX_BENCH_SCHEDULER, or the scx_simple of the kernel's tree where it was built, else ours.
+/// USCX_BENCH_SCHEDULER, or the scx_simple of the kernel's tree; empty where that was not built: a
+/// figure is of the same scheduler wherever it was taken.
 std::string simple_scheduler();
 /// A workload of bench/.
 std::string workload_path(const char* name);

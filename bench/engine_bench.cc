@@ -6,12 +6,30 @@
 
 #include <cstdio>
 #include <memory>
+#include <string>
 
 #include "base/huge_heap.h"
 #include "bench/bench_session.h"
 
 namespace uscx::bench {
 namespace {
+
+bool something_was_not_run = false;
+
+/// The scheduler to measure with, which the benchmark's line names; empty where there is none, and
+/// the line says why.
+std::string scheduler_of(benchmark::State& state) {
+  std::string path = simple_scheduler();
+  if (path.empty()) {
+    something_was_not_run = true;
+    state.SkipWithError(
+        "not run: the kernel's scx_simple is not built (make kernel-schedulers); "
+        "USCX_BENCH_SCHEDULER may name another scheduler");
+  } else {
+    state.SetLabel(path.substr(path.rfind('/') + 1));
+  }
+  return path;
+}
 
 /// Advances `session` by `step` of virtual time each iteration.
 void advance(benchmark::State& state, BenchSession& session, Nanos step) {
@@ -32,7 +50,9 @@ void advance(benchmark::State& state, BenchSession& session, Nanos step) {
 /// `warm_up`: the tasks are forked one after the other, 20 of them a millisecond, and wait for the
 /// last. Some 50 ms later they have forgotten that they began together.
 void spin_sleep(benchmark::State& state, const char* machine, u64 warm_up_ms) {
-  BenchSession session(simple_scheduler(), machine, workload_path("spin-sleep-4.json"));
+  const std::string scheduler = scheduler_of(state);
+  if (scheduler.empty()) return;
+  BenchSession session(scheduler, machine, workload_path("spin-sleep-4.json"));
   session.settle(Nanos::from_ms(warm_up_ms));
   advance(state, session, Nanos::from_ms(1));
 }
@@ -46,7 +66,9 @@ BENCHMARK_CAPTURE(spin_sleep, 4096_cpus, "8n16l16c2t", 900)
 
 /// Two tasks that never sleep, on four CPUs: how much faster than real time.
 void two_spinners(benchmark::State& state) {
-  BenchSession session(simple_scheduler(), "1n1l4c1t", workload_path("two-spinners.json"));
+  const std::string scheduler = scheduler_of(state);
+  if (scheduler.empty()) return;
+  BenchSession session(scheduler, "1n1l4c1t", workload_path("two-spinners.json"));
   session.settle(Nanos::from_ms(20));
   const Nanos before = session.now();
   for (auto _ : state) session.advance(Nanos::from_s(1));
@@ -57,8 +79,10 @@ BENCHMARK(two_spinners)->Unit(benchmark::kMicrosecond)->MinTime(1);
 
 /// From nothing to the first event, the scheduler's object not opened yet.
 void set_up(benchmark::State& state, const char* machine) {
+  const std::string scheduler = scheduler_of(state);
+  if (scheduler.empty()) return;
   for (auto _ : state) {
-    BenchSession session(simple_scheduler(), machine, workload_path("two-spinners.json"));
+    BenchSession session(scheduler, machine, workload_path("two-spinners.json"));
     benchmark::DoNotOptimize(session.now());
   }
 }
@@ -67,8 +91,10 @@ BENCHMARK_CAPTURE(set_up, 4096_cpus, "8n16l16c2t")->Unit(benchmark::kMillisecond
 
 /// The same until the scheduler is up.
 void load(benchmark::State& state, const char* machine) {
+  const std::string scheduler = scheduler_of(state);
+  if (scheduler.empty()) return;
   for (auto _ : state) {
-    BenchSession session(simple_scheduler(), machine, workload_path("two-spinners.json"));
+    BenchSession session(scheduler, machine, workload_path("two-spinners.json"));
     session.settle(Nanos{});
   }
 }
@@ -83,5 +109,5 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   benchmark::RunSpecifiedBenchmarks();
-  return 0;
+  return uscx::bench::something_was_not_run ? 1 : 0;
 }
