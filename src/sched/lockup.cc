@@ -13,10 +13,6 @@ constexpr u64 kSoftlockupThreshold = 2 * 10;       // get_softlockup_thresh(), o
 constexpr Nanos kStallTimeout = Nanos::from_s(21);  // CONFIG_RCU_CPU_STALL_TIMEOUT
 constexpr u64 kOthersWaitJiffies = 2;               // RCU_STALL_RAT_DELAY
 
-// kernel/watchdog_perf.c: an NMI for so many cycles of a CPU that is not idle. One that sees as
-// many watchdog timers as the one before finds the CPU stuck. Only those of long entries come here.
-constexpr Nanos kNmiPeriod = Nanos::from_s(10);  // watchdog_thresh
-
 /// The watchdog's seconds. Linux: get_timestamp().
 u64 watchdog_seconds(u64 ns) {
   return ns >> 30;
@@ -26,42 +22,30 @@ u64 watchdog_seconds(u64 ns) {
 
 /// Its watchdog timer, which last went off before the entry, does so again when interrupts are on.
 struct Kernel::Private::LongEntry final : Timer {
-  explicit LongEntry(Rq& r) : rq(r), nmi(r) {}
-  struct Nmi final : Timer {
-    explicit Nmi(Rq& r) : rq(r) {}
-    void fired(Kernel& kernel) override {
-      KernelInternals::of(kernel).handle_nmi(rq, [&] {
-        // The first one of an entry still sees a timer that came after the one before.
-        if (++nr_in_entry > 1) kernel.ext().hardlockup(rq);
-      });
-      start(kernel, kernel.now().ns + kNmiPeriod.ns);
-    }
-    void start(Kernel& kernel, u64 at_ns) {
-      if (at_ns < rq.stuck_until_ns) kernel.machine().timer_start(*this, Nanos{at_ns}, rq.id);
-    }
-    Rq& rq;
-    u32 nr_in_entry = 0;
-  };
+  explicit LongEntry(Rq& r) : rq(r) {}
   void fired(Kernel& kernel) override {
+    const u64 touched_ns = rq.stuck_from_ns - rq.stuck_from_ns % kSamplePeriod.ns;
     const u64 stuck = watchdog_seconds(kernel.now().ns) - watchdog_seconds(touched_ns);
     if (stuck >= kSoftlockupThreshold * 3 / 4) kernel.ext().softlockup(rq, stuck);
     KernelInternals::of(kernel).rcu_quiescent(rq.id);  // it may be idle, without a tick
   }
   Rq& rq;
-  u64 touched_ns = 0;
-  Nmi nmi;
 };
 
 void Kernel::Private::note_long_entry(Rq& rq) {
   const u64 now = k.now().ns;
+  rq.stuck_from_ns = now;
   rq.stuck_until_ns = now + rq.entry_charged_ns;
   auto& entry = long_entries[rq.id];
   if (!entry) entry = std::make_shared<LongEntry>(rq);
-  entry->touched_ns = now - now % kSamplePeriod.ns;
   k.machine_.timer_start(*entry, Nanos{rq.stuck_until_ns}, rq.id);
-  if (!k.machine_.topology().pmu) return;
-  entry->nmi.nr_in_entry = 0;
-  entry->nmi.start(k, now - now % kNmiPeriod.ns + kNmiPeriod.ns);
+  if (k.machine_.topology().pmu) count_long_entry(rq);
+}
+
+/// Linux: hrtimer_interrupts.
+u64 Kernel::Private::watchdog_interrupts(const Rq& rq) const {
+  const u64 now = k.now().ns;
+  return (now < rq.stuck_until_ns ? rq.stuck_from_ns : now) / kSamplePeriod.ns;
 }
 
 void Kernel::Private::rcu_watch_stalls() {

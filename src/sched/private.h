@@ -84,6 +84,8 @@ struct Kernel::Private {
   Rcu rcu;
   struct LongEntry;
   std::map<CpuId, std::shared_ptr<LongEntry>> long_entries;
+  struct CycleCounter;
+  std::map<CpuId, std::shared_ptr<CycleCounter>> cycle_counters;
   struct BacktraceNmi;
   std::map<CpuId, std::shared_ptr<BacktraceNmi>> backtrace_nmis;  // made when first sent
   abi::cpumask backtrace_mask{};  // whose backtrace is asked for, until they answer
@@ -232,6 +234,8 @@ struct Kernel::Private {
   static constexpr u64 kLongEntryNs = 5'000'000'000;
   /// The entry that ends on `rq` keeps its CPU in the kernel for seconds to come.
   void note_long_entry(Rq& rq);
+  /// How often the CPU's watchdog timer has gone off, which it does not in a long entry.
+  u64 watchdog_interrupts(const Rq& rq) const;
   void rcu_watch_stalls();
   void rcu_check_stall();
 
@@ -242,6 +246,13 @@ struct Kernel::Private {
   void handle_nmi(Rq& rq, const std::function<void()>& counter_overflow);
   bool cpu_backtrace(Rq& rq);
   void trigger_all_cpu_backtrace();
+
+  // nmi_watchdog.cc: of machines with performance counters
+  /// From the tick, without locks: the detector's NMI, where it is time.
+  void count_cycles(Rq& rq);
+  /// The entry that ends is a long one, in which the detector's NMIs come all the same.
+  void count_long_entry(Rq& rq);
+  CycleCounter& cycle_counter(Rq& rq);
 
   u64 charge_wakeup() { return k.costs().wakeup_ns; }
   void charge(u64 ns) {

@@ -60,7 +60,8 @@ struct Rq : abi::rq {
   u32 preempted_count = 0;  // and how often it has
   HeldLocks irq_held;       // locks of this CPU's interrupt and schedule() paths
 
-  u64 stuck_until_ns = 0;  // an entry of many seconds is not over before: see lockup.cc
+  u64 stuck_from_ns = 0;   // an entry of many seconds began there
+  u64 stuck_until_ns = 0;  // and is not over before: see lockup.cc
   std::shared_ptr<FairRq> fair;
   std::shared_ptr<RtRq> rt;
   std::unique_ptr<IrqWork> wake_work;  // runs wake_list

@@ -192,6 +192,8 @@ void Kernel::irq_resched(CpuId cpu) {
 void Kernel::irq_tick(CpuId cpu) {
   KernelInternals entry(*this, cpu);
   Rq& r = rq(cpu);
+  if (topology_.pmu) [[unlikely]]
+    private_->count_cycles(r);
   rq_lock(r);
   update_rq_clock(r);
   current().klass->task_tick(r, current(), false);

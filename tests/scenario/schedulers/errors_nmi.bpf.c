@@ -9,10 +9,9 @@ char _license[] SEC("license") = "GPL";
 
 #define DSQ_GLOBAL 0x8000000000000001ULL
 
-const volatile u32 call;   /* 0: none, 1: a kick, 2: of an idle CPU, 3: the scheduler's own error */
-const volatile u32 rounds; /* of a loop in one ops.enqueue() */
+const volatile u32 call; /* 0: none, 1: a kick, 2: of an idle CPU, 3: the scheduler's own error */
 
-u64 nr_nmis, nr_handled, nr_stored, nr_enqueued, sum;
+u64 nr_nmis, nr_handled, nr_stored;
 s64 deleted; /* what bpf_task_storage_delete() says there */
 
 struct {
@@ -43,14 +42,8 @@ int BPF_PROG(errors_nmi_handler, void *handler, s64 delta_ns, int handled) {
   return 0;
 }
 
-static long one_round(u64 i, void *unused) {
-  sum += i;
-  return 0;
-}
-
 void BPF_STRUCT_OPS(errors_nmi_enqueue, struct task_struct *p, u64 enq_flags) {
   scx_bpf_dsq_insert(p, DSQ_GLOBAL, SCX_SLICE_DFL, enq_flags);
-  if (__sync_fetch_and_add(&nr_enqueued, 1) == 20 && rounds) bpf_loop(rounds, one_round, NULL, 0);
 }
 
 void BPF_STRUCT_OPS(errors_nmi_exit, struct scx_exit_info *info) { UEI_RECORD(uei, info); }
