@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/assert.h"
 #include "sched/task.h"
 
 namespace uscx::observe {
@@ -12,34 +13,86 @@ namespace uscx::observe {
 using sched::Task;
 
 TaskHistory::TaskHistory(sched::Tracepoints& trace) {
-  using D = Event::Detail;
-  trace.sched_switch.subscribe(
-      [this](Nanos now, CpuId cpu, const Task& prev, u32 state, const Task& next) {
-        if (!prev.is_idle())
-          add(prev, {now.ns, static_cast<u32>(next.pid),
-                     state == 0 ? "switched out, runnable" : "switched out, asleep", cpu, D::kPid});
-        if (!next.is_idle())
-          add(next, {now.ns, static_cast<u32>(prev.pid), "switched in", cpu, D::kPid});
+  texts_.push_back("");  // kUnwanted
+  const auto text = [this](const char* name) {
+    texts_.push_back(name);
+    return static_cast<u32>(texts_.size() - 1);
+  };
+  const u32 runnable = text("switched out, runnable"), asleep = text("switched out, asleep");
+  const u32 switched_in = text("switched in");
+  trace.sched_switch.subscribe([this, runnable, asleep, switched_in](Nanos now, CpuId cpu,
+                                                                     const Task& prev, u32 state,
+                                                                     const Task& next) {
+    if (!prev.is_idle()) {
+      const auto to = static_cast<u32>(next.pid);
+      add(prev, now, cpu, state == 0 ? runnable : asleep, Detail::kPid, to);
+    }
+    if (!next.is_idle()) {
+      add(next, now, cpu, switched_in, Detail::kPid, static_cast<u32>(prev.pid));
+    }
+  });
+  const u32 wakeup = text("wakeup"), first_wakeup = text("first wakeup");
+  trace.sched_wakeup.subscribe([this, wakeup](Nanos now, CpuId cpu, const Task& p, CpuId to) {
+    add(p, now, cpu, wakeup, Detail::kCpu, static_cast<u32>(to));
+  });
+  trace.sched_wakeup_new.subscribe(
+      [this, first_wakeup](Nanos now, CpuId cpu, const Task& p, CpuId to) {
+        add(p, now, cpu, first_wakeup, Detail::kCpu, static_cast<u32>(to));
       });
-  trace.sched_wakeup.subscribe([this](Nanos now, CpuId cpu, const Task& p, CpuId to) {
-    add(p, {now.ns, static_cast<u32>(to), "wakeup", cpu, D::kCpu});
-  });
-  trace.sched_wakeup_new.subscribe([this](Nanos now, CpuId cpu, const Task& p, CpuId to) {
-    add(p, {now.ns, static_cast<u32>(to), "first wakeup", cpu, D::kCpu});
-  });
-  trace.sched_migrate_task.subscribe([this](Nanos now, const Task& p, CpuId from, CpuId to) {
-    add(p, {now.ns, static_cast<u32>(to), "migrates", from, D::kCpu});
-  });
+  const u32 migrates = text("migrates");
+  trace.sched_migrate_task.subscribe(
+      [this, migrates](Nanos now, const Task& p, CpuId from, CpuId to) {
+        add(p, now, from, migrates, Detail::kCpu, static_cast<u32>(to));
+      });
   trace.scx_callback.subscribe(
       [this](Nanos now, CpuId cpu, std::string_view op, const Task* p, u64) {
-        if (p && op != "tick") add(*p, {now.ns, 0, op.data(), cpu, D::kNone});
+        if (p == nullptr) return;
+        const u32 name = number_of(op.data());
+        if (name != kUnwanted) add(*p, now, cpu, name, Detail::kNone, 0);
       });
-  trace.scx_dsq.subscribe([this](Nanos now, const Task& p, u64 dsq, bool on, u32) {
-    add(p, {now.ns, dsq, on ? "queued on" : "taken off", p.cpu, D::kDsq});
+  const u32 queued = text("queued on"), taken = text("taken off");
+  trace.scx_dsq.subscribe([this, queued, taken](Nanos now, const Task& p, u64 dsq, bool on, u32) {
+    add(p, now, p.cpu, on ? queued : taken, Detail::kDsq, dsq_detail(dsq));
   });
   trace.sched_process_free.subscribe([this](const Task& p) {
     if (p.slot < index_.size()) index_[p.slot] = {};
   });
+}
+
+/// Of an op's name, which is a literal: it is known by its address.
+u32 TaskHistory::number_of(const char* text) {
+  Text& known = known_[(reinterpret_cast<u64>(text) >> 2) % known_.size()];
+  if (known.data == text) [[likely]]
+    return known.number;
+  known.data = text;
+  known.number = kUnwanted;
+  if (std::string_view(text) == "tick") return kUnwanted;  // would leave nothing else
+  const auto it = std::ranges::find(texts_, text);
+  known.number = static_cast<u32>(it - texts_.begin());
+  if (it == texts_.end()) texts_.push_back(text);
+  USCX_ASSERT(texts_.size() <= kMaxTexts);
+  return known.number;
+}
+
+namespace {
+// How a DSQ's identifier is kept: its two flags and what is below them, or where it is kept whole.
+constexpr u32 kFlagsShift = 62, kDetailFlagsShift = 30;
+constexpr u32 kWide = 1U << 29;
+}  // namespace
+
+u32 TaskHistory::dsq_detail(u64 id) {
+  const u64 flags = id >> kFlagsShift, low = id & ((1ULL << kFlagsShift) - 1);
+  if (low < kWide) [[likely]]
+    return static_cast<u32>(flags << kDetailFlagsShift | low);
+  const auto [it, fresh] =
+      wide_numbers_.try_emplace(id, static_cast<u32>(wide_dsqs_.size()) & (kWide - 1));
+  if (fresh) wide_dsqs_.push_back(id);
+  return kWide | it->second;
+}
+
+u64 TaskHistory::dsq_id(u32 detail) const {
+  if ((detail & kWide) != 0) return wide_dsqs_[detail & (kWide - 1)];
+  return u64{detail >> kDetailFlagsShift} << kFlagsShift | (detail & (kWide - 1));
 }
 
 void TaskHistory::grow(u32 slot) {
@@ -48,27 +101,39 @@ void TaskHistory::grow(u32 slot) {
   rings_.resize(size);
 }
 
-void TaskHistory::add(const Task& p, const Event& event) {
+void TaskHistory::add(const Task& p, Nanos now, CpuId cpu, u32 text, Detail kind, u32 detail) {
   if (p.slot >= index_.size()) [[unlikely]]
     grow(p.slot);
+  last_ns_ = now.ns;
   Index& index = index_[p.slot];
   index.pid = p.pid;
-  rings_[p.slot][index.count++ % kDepth] = event;
+  rings_[p.slot][index.count++ % kDepth] = {.at_ns = now.ns & kTimeMask,
+                                            .kind = static_cast<u64>(kind) & 3,
+                                            .what = text & (kMaxTexts - 1),
+                                            .detail = detail,
+                                            .cpu = cpu};
 }
 
-std::string TaskHistory::format(const Event& event) {
-  std::string line = fmt::format("{}.{:09} CPU {:<4} {}", event.at_ns / 1'000'000'000,
-                                 event.at_ns % 1'000'000'000, event.cpu, event.what);
-  switch (event.kind) {
-    case Event::Detail::kNone:
+/// The last moment before now that ends like the event's.
+u64 TaskHistory::whole_time(const Event& event) const {
+  const u64 at_ns = (last_ns_ & ~kTimeMask) | event.at_ns;
+  return at_ns > last_ns_ ? at_ns - kTimeMask - 1 : at_ns;
+}
+
+std::string TaskHistory::format(const Event& event) const {
+  const u64 at_ns = whole_time(event);
+  std::string line = fmt::format("{}.{:09} CPU {:<4} {}", at_ns / 1'000'000'000,
+                                 at_ns % 1'000'000'000, event.cpu, texts_[event.what]);
+  switch (static_cast<Detail>(event.kind)) {
+    case Detail::kNone:
       break;
-    case Event::Detail::kCpu:
+    case Detail::kCpu:
       line += fmt::format(" to CPU {}", event.detail);
       break;
-    case Event::Detail::kDsq:
-      line += fmt::format(" DSQ {:#x}", event.detail);
+    case Detail::kDsq:
+      line += fmt::format(" DSQ {:#x}", dsq_id(event.detail));
       break;
-    case Event::Detail::kPid:
+    case Detail::kPid:
       line += fmt::format(" (other: pid {})", event.detail);
       break;
   }

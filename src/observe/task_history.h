@@ -3,6 +3,7 @@
 
 #include <array>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/types.h"
@@ -21,25 +22,49 @@ class TaskHistory {
   std::vector<std::string> lines(Pid pid) const;
 
  private:
+  /// What is written at every step of every task is small: with thousands of tasks each line of it
+  /// is one that is in no cache. So texts and numbers of more than 32 bits are kept once, by
+  /// number.
+  static constexpr u64 kTimeMask = (1ULL << 48) - 1;
+  static constexpr u32 kMaxTexts = 1U << 14;
   struct Event {
-    u64 at_ns = 0;
-    u64 detail = 0;
-    const char* what = nullptr;  // a literal, or an op's name, which is one
+    enum class Detail : u8 { kNone, kCpu, kDsq, kPid };
+    u64 at_ns : 48 = 0;  // 78 hours, and it begins anew: see whole_time()
+    u64 kind : 2 = 0;
+    u64 what : 14 = 0;  // index of texts_
+    u32 detail = 0;     // of a DSQ: index of dsqs_
     CpuId cpu = 0;
-    enum class Detail : u8 { kNone, kCpu, kDsq, kPid } kind = Detail::kNone;
   };
+  static_assert(sizeof(Event) == 16);
   using Ring = std::array<Event, kDepth>;
   /// What is small lies apart from the rings, where all of it stays in the cache.
   struct Index {
     Pid pid = 0;    // 0: no task has this slot
     u32 count = 0;  // events so far
   };
-  void add(const sched::Task& p, const Event& event);
+  /// A known text's number; kUnwanted for what is not kept.
+  static constexpr u32 kUnwanted = 0;
+  struct Text {
+    const char* data = nullptr;
+    u32 number = kUnwanted;
+  };
+  using Detail = Event::Detail;
+
+  u32 number_of(const char* text);
+  u32 dsq_detail(u64 id);
+  u64 dsq_id(u32 detail) const;
+  void add(const sched::Task& p, Nanos now, CpuId cpu, u32 text, Detail kind, u32 detail);
   void grow(u32 slot);
-  static std::string format(const Event& event);
+  u64 whole_time(const Event& event) const;
+  std::string format(const Event& event) const;
 
   std::vector<Index> index_;  // by slot
   std::vector<Ring> rings_;   // by slot
+  u64 last_ns_ = 0;           // of the last event
+  std::vector<const char*> texts_;
+  std::array<Text, 64> known_;  // texts by address, one for each value of some of its bits
+  std::vector<u64> wide_dsqs_;  // identifiers that do not fit into Event::detail
+  std::unordered_map<u64, u32> wide_numbers_;
 };
 
 }  // namespace uscx::observe

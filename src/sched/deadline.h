@@ -78,7 +78,8 @@ struct DlTask final : DlEntity {
   InactiveTimer inactive{*this};
 };
 
-struct DlServer final : DlEntity {
+/// What every wakeup and switch looks at is on its first cache line.
+struct alignas(64) DlServer final : DlEntity {
   static constexpr u64 kRuntimeNs = 50'000'000;
   static constexpr u64 kPeriodNs = 1'000'000'000;  // and relative deadline
 
@@ -94,14 +95,14 @@ struct DlServer final : DlEntity {
   /// Its part of a CPU in 1/2^20, which is kept for it while it is attached. Linux: to_ratio().
   u64 bandwidth() const { return attached ? dl_bandwidth(kPeriodNs, reserved_ns) : 0; }
 
+  bool attached = false;     // has bandwidth: the class can have tasks (dl_bw_attached)
+  bool active = false;       // the class has tasks (dl_server_active)
+  bool defer_armed = false;  // its timer is the zero-laxity one
+  bool defer_running = false;
+  bool defer_idle = false;
   Rq& rq;
   SchedClass& klass;             // whose tasks it runs
   u64 reserved_ns = kRuntimeNs;  // of every period (dl_runtime)
-  bool attached = false;         // has bandwidth: the class can have tasks (dl_bw_attached)
-  bool active = false;           // the class has tasks (dl_server_active)
-  bool defer_armed = false;      // its timer is the zero-laxity one
-  bool defer_running = false;
-  bool defer_idle = false;
 };
 
 /// What is queued on a runqueue, by deadline: the running task stays.

@@ -150,7 +150,12 @@ void Kernel::Private::make_runqueues() {
     rq->clock = rq->clock_task = k.now().ns;
     rq->switched_at_ns = rq->idle_since_ns = k.now().ns;
     rq->wake_work = std::make_unique<WakeWork>(cpu);
-    rq->irq_held.hooks = k.explorer_;
+    rq->irq_held = &k.irq_held_;
+    if (k.explored()) {
+      rq->own_irq_held = std::make_unique<HeldLocks>();
+      rq->own_irq_held->hooks = k.explorer_;
+      rq->irq_held = rq->own_irq_held.get();
+    }
     k.rqs_.push_back(rq);
     bitmap::set(k.possible_mask_->bits, i);
     if (info.online) {

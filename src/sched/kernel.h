@@ -109,7 +109,10 @@ class Kernel final : public bpf::Host {
   /// Is this CPU handling an NMI?
   bool in_nmi() override { return this_rq().in_nmi; }
   /// Locks of the running context: the fiber's, or this CPU's.
-  HeldLocks& held() { return fiber_ ? fiber_->held : this_rq().irq_held; }
+  HeldLocks& held() {
+    if (fiber_) return fiber_->held;
+    return explored() ? *this_rq().irq_held : irq_held_;
+  }
   /// A place where another CPU may go first: nothing in a plain run. `name` says what is raced for.
   void sync_point(const char* name) {
     if (explorer_ != nullptr) [[unlikely]]
@@ -334,6 +337,7 @@ class Kernel final : public bpf::Host {
   Pid next_pid_ = 1;
   CpuId this_cpu_ = 0;
   Fiber* fiber_ = nullptr;
+  HeldLocks irq_held_;  // Rq::irq_held of all CPUs, in a plain run
   Explorer* explorer_ = nullptr;
   std::unique_ptr<SchedClass> fair_, rt_, dl_, idle_, stop_;
   std::unique_ptr<ext::Ext> ext_;

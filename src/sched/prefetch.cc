@@ -23,13 +23,12 @@ void fetch_lines(const First& first, const Last& last) {
 
 void prefetch_rq(const Rq& rq) {
   fetch_lines(rq.nr_running, rq.scx.local_dsq.nr);
-  // As deep as locks nest.
-  fetch_lines(rq.id, *(reinterpret_cast<const char*>(&rq.irq_held) + 2 * kLine));
+  fetch_lines(rq.id, rq.preempted_count);
 }
 
 void prefetch_rq_parts(const Rq& rq) {
   const ext::ExtRq* ext = rq.ext.get();
-  fetch_lines(*ext, ext->deferred_reenq_users);
+  fetch_lines(*ext, ext->deferred_reenq_locals);
   fetch_lines(rq.dl->ext, rq.dl->ext.defer_idle);
   __builtin_prefetch(&rq.cpustat->cpustat);
 }
@@ -51,7 +50,7 @@ void prefetch_current(const Rq& rq) {
 }
 
 void prefetch_behaviour(const Task& p) {
-  constexpr std::size_t kAsMuch = 4 * kLine;
+  constexpr std::size_t kAsMuch = 2 * kLine;
   fetch_lines(*p.behaviour, *(reinterpret_cast<const char*>(p.behaviour.get()) + kAsMuch - 1));
 }
 

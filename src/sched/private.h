@@ -278,7 +278,7 @@ class KernelInternals {
   }
   ~KernelInternals() {
     Rq& rq = kernel_.this_rq();
-    USCX_ASSERT(rq.irq_held.empty() && kernel_.fiber_ == nullptr);
+    USCX_ASSERT(rq.irq_held->empty() && kernel_.fiber_ == nullptr);
     kernel_.private_->in_entry = false;
     rq.in_entry = false;
     if (rq.entry_charged_ns >= Kernel::Private::kLongEntryNs) [[unlikely]] {

@@ -43,10 +43,12 @@ struct Rq : abi::rq {
   u32 preempt_count = 0;   // of what runs here; schedule() waits for 0
   u32 nr_pinned = 0;       // tasks that have their migration disabled here
   // For who only wants to know whether there are any:
-  u32 nr_rt = 0;             // tasks in `rt`
-  u32 nr_dl = 0;             // tasks and servers in the queue of `dl`
-  RankedLock lock;           // protects all of it; two are taken in the order of their CPUs
-  u64 entry_charged_ns = 0;  // what the entry in progress, or the last one, has cost this CPU
+  u32 nr_rt = 0;                  // tasks in `rt`
+  u32 nr_dl = 0;                  // tasks and servers in the queue of `dl`
+  RankedLock lock;                // protects all of it; two are taken in the order of their CPUs
+  HeldLocks* irq_held = nullptr;  // locks of this CPU's interrupt and schedule() paths; in a plain
+                                  // run, in which none is left in the middle, all CPUs have one
+  u64 entry_charged_ns = 0;       // what the entry in progress, or the last one, has cost this CPU
   SchedClass* next_klass = nullptr;  // rq->next_class: the highest class known to be runnable here
   std::shared_ptr<ext::ExtRq> ext;   // shared only so that these types may stay incomplete here
   std::shared_ptr<DlRq> dl;
@@ -58,10 +60,10 @@ struct Rq : abi::rq {
   u64 nr_schedules = 0;
   u64 preempted_at_ns = 0;  // the last instant at which an interrupt ended in schedule(),
   u32 preempted_count = 0;  // and how often it has
-  HeldLocks irq_held;       // locks of this CPU's interrupt and schedule() paths
 
   u64 stuck_from_ns = 0;   // an entry of many seconds began there
   u64 stuck_until_ns = 0;  // and is not over before: see lockup.cc
+  std::unique_ptr<HeldLocks> own_irq_held;
   std::shared_ptr<FairRq> fair;
   std::shared_ptr<RtRq> rt;
   std::unique_ptr<IrqWork> wake_work;  // runs wake_list

@@ -62,7 +62,7 @@ Task& Kernel::Private::pick_next_task(Rq& rq, Task& prev) {
 bool Kernel::Private::schedule(CpuId cpu, ScheduleMode mode) {
   Rq& rq = k.rq(cpu);
   Task& prev = *rq.current();
-  USCX_ASSERT(k.fiber_ == nullptr && k.this_cpu_ == cpu && rq.irq_held.empty());
+  USCX_ASSERT(k.fiber_ == nullptr && k.this_cpu_ == cpu && rq.irq_held->empty());
   USCX_ASSERT(rq.preempt_count == 0);
   ++rq.nr_schedules;
   rcu_quiescent(cpu);
@@ -123,9 +123,9 @@ void Kernel::Private::context_switch(Rq& rq, Task& prev, Task& next, u32 prev_st
   if (prev.is_idle()) rq.cpustat->cpustat[abi::CPUTIME_IDLE] += now.ns - rq.switched_at_ns;
   rq.switched_at_ns = now.ns;
   if (next.is_idle()) rq.idle_since_ns = now.ns;
-  if (prev.on_rq_queued()) prev.runnable_since_ns = now.ns;
-  ++next.nr_switches;
-  next.woken_at_ns = 0;
+  // Of an idle task, which is in no cache when a CPU turns to it, as little as possible.
+  if (!prev.is_idle() && prev.on_rq_queued()) prev.runnable_since_ns = now.ns;
+  if (!next.is_idle()) next.woken_at_ns = 0;
 
   next.on_cpu = 1;
   prev.on_cpu = 0;

@@ -68,7 +68,6 @@ struct Task : abi::task_struct {
   // --- for the observers: when things last happened (virtual ns) ---------------------------
   u64 woken_at_ns = 0;  // last wakeup that has not led to a run yet; 0: none
   u64 runnable_since_ns = 0;
-  u64 nr_switches = 0;
   u64 nr_migrations = 0;
 
   // --- scheduler core, cold -----------------------------------------------------------------

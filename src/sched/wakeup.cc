@@ -10,9 +10,10 @@ namespace uscx::sched {
 bool Kernel::is_cpu_allowed(const Task& p, CpuId cpu) const {
   if (cpu < 0 || static_cast<u32>(cpu) >= nr_cpus()) return false;
   if (!bitmap::test(p.cpus_ptr->bits, static_cast<u32>(cpu))) return false;
-  const Rq& r = *rqs_[static_cast<u32>(cpu)];
   // What cannot go elsewhere stays while its CPU goes down.
-  return p.migration_disabled != 0 || kthread_is_per_cpu(p) ? r.online : r.active;
+  const bool stays = p.migration_disabled != 0 || kthread_is_per_cpu(p);
+  const abi::cpumask& served = stays ? *online_mask_ : *active_mask_;
+  return bitmap::test(served.bits, static_cast<u32>(cpu));
 }
 
 CpuId Kernel::select_fallback_rq(CpuId cpu, Task& p) {

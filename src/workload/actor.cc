@@ -27,10 +27,10 @@ constexpr u32 kFreeOperations = 64;
 Actor::Actor(std::shared_ptr<Run> run, const ThreadSpec& thread, const Identity& who)
     : run_(std::move(run)),
       thread_(thread),
-      who_(who),
       random_(run_->stream(who.number)),
       // Nobody is born with SCHED_DEADLINE: it is the first thing that the task asks for.
-      applied_(thread.attributes.policy == sched::SCHED_DEADLINE ? nullptr : &thread.attributes) {
+      applied_(thread.attributes.policy == sched::SCHED_DEADLINE ? nullptr : &thread.attributes),
+      who_(who) {
   bind();
 }
 

@@ -74,7 +74,7 @@ add_test(NAME conformance_sound COMMAND ${random_sound} --count 8000)
 add_test(NAME conformance_sound_more COMMAND ${random_sound} --first 1000000000 --count 4000)
 add_test(NAME conformance_planted COMMAND conformance_random planted --first 1000000000 --count 20000
   --jobs 2)
-add_test(NAME soak_conformance_sound COMMAND ${random_sound} --count 2000000)
+add_test(NAME soak_conformance_sound COMMAND ${random_sound} --count 2020000)
 add_test(NAME soak_conformance_sound_more COMMAND ${random_sound} --first 1000000000 --count 100000)
 set_tests_properties(soak_conformance_sound soak_conformance_sound_more PROPERTIES
   LABELS soak TIMEOUT 14400)

@@ -200,7 +200,7 @@ void ExploredMachine::put_off(Handle event, const Entry& until) {
 }
 
 void ExploredMachine::handle(Handle event) {
-  const Event what = kinds_[event];
+  const Event what = queue_.at(event);
   if (what.kind == Kind::kResume) return go_on(what.cpu);
   const CpuId cpu = served_by(what);
   Entry& e = entry(cpu);

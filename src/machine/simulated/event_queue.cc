@@ -117,7 +117,7 @@ void EventQueue::remove(Handle event) {
   }
 }
 
-/// Behind those of its time: it was armed after all that are near, or so were they in this order.
+/// Behind those that come before it; mostly the last is one.
 void EventQueue::link_near(Handle event) {
   EventNode& node = nodes_[event];
   node.where = Where::kNear;
@@ -131,7 +131,7 @@ void EventQueue::link_near(Handle event) {
     return;
   }
   Handle before = list.last;
-  while (before != kNone && nodes_[before].time > node.time) before = nodes_[before].prev;
+  while (before != kNone && node.before(nodes_[before])) before = nodes_[before].prev;
   node.prev = before;
   node.next = before == kNone ? list.first : nodes_[before].next;
   (before == kNone ? list.first : nodes_[before].next) = event;
@@ -151,36 +151,75 @@ void EventQueue::unlink_near(Handle event) {
 void EventQueue::link(Handle event) {
   EventNode& node = nodes_[event];
   const u32 bucket = bucket_of(node.time) % kBuckets;
-  Handle& head = heads_[bucket];
-  node.prev = kNone;
-  node.next = head;
-  if (head == kNone) {
-    occupied_[bucket / 64] |= 1ULL << (bucket % 64);
-    occupied_words_ |= 1ULL << (bucket / 64);
-  } else {
-    nodes_[head].prev = event;
-  }
-  head = event;
+  u32 head = heads_[bucket];
+  if (head == kNone || chunks_[head].count == Chunk::kEvents) head = add_chunk(bucket);
+  Chunk& chunk = chunks_[head];
+  node.next = head * kPlacesInChunk + chunk.count;
+  chunk.events[chunk.count++] = event;
   ++in_wheel_;
 }
 
+/// The last event of the first chunk takes its place.
 void EventQueue::unlink(Handle event) {
   const EventNode& node = nodes_[event];
-  if (node.next != kNone) nodes_[node.next].prev = node.prev;
-  --in_wheel_;
-  if (node.prev != kNone) {
-    nodes_[node.prev].next = node.next;
-    return;
-  }
   const u32 bucket = bucket_of(node.time) % kBuckets;
-  heads_[bucket] = node.next;
-  if (node.next == kNone) clear_bucket(bucket);
+  Chunk& head = chunks_[heads_[bucket]];
+  const Handle last = head.events[--head.count];
+  Handle& place = chunks_[node.next / kPlacesInChunk].events[node.next % kPlacesInChunk];
+  USCX_ASSERT(place == event);
+  if (last != event) {
+    place = last;
+    nodes_[last].next = node.next;
+  }
+  --in_wheel_;
+  if (head.count == 0) drop_chunk(bucket);
 }
 
-void EventQueue::clear_bucket(u32 bucket) {
-  heads_[bucket] = kNone;
+u32 EventQueue::add_chunk(u32 bucket) {
+  u32 added = free_chunk_;
+  if (added == kNone) {
+    added = static_cast<u32>(chunks_.size());
+    chunks_.emplace_back();
+  } else {
+    free_chunk_ = chunks_[added].next;
+  }
+  chunks_[added].count = 0;
+  chunks_[added].next = heads_[bucket];
+  heads_[bucket] = added;
+  occupied_[bucket / 64] |= 1ULL << (bucket % 64);
+  occupied_words_ |= 1ULL << (bucket / 64);
+  return added;
+}
+
+/// Takes the first chunk off the bucket.
+void EventQueue::drop_chunk(u32 bucket) {
+  const u32 dropped = heads_[bucket];
+  heads_[bucket] = chunks_[dropped].next;
+  chunks_[dropped].next = free_chunk_;
+  free_chunk_ = dropped;
+  if (heads_[bucket] != kNone) return;
   occupied_[bucket / 64] &= ~(1ULL << (bucket % 64));
   if (occupied_[bucket / 64] == 0) occupied_words_ &= ~(1ULL << (bucket / 64));
+}
+
+/// Empties the bucket into arrived_.
+void EventQueue::collect(u32 bucket) {
+  while (heads_[bucket] != kNone) {
+    const Chunk& chunk = chunks_[heads_[bucket]];
+    arrived_.insert(arrived_.end(), chunk.events.begin(), chunk.events.begin() + chunk.count);
+    drop_chunk(bucket);
+  }
+  in_wheel_ -= arrived_.size();
+}
+
+/// So that the next advance() finds its events in the cache.
+void EventQueue::prefetch_bucket_after_reached() const {
+  u32 chunk = heads_[(reached_ + 1) % kBuckets];
+  for (; chunk != kNone; chunk = chunks_[chunk].next) {
+    for (u32 i = 0; i < chunks_[chunk].count; ++i) {
+      __builtin_prefetch(&nodes_[chunks_[chunk].events[i]]);
+    }
+  }
 }
 
 /// The first bucket with events behind reached_, round the wheel.
@@ -198,8 +237,7 @@ u64 EventQueue::next_bucket() const {
   return ahead(first * 64 + static_cast<u32>(std::countr_zero(occupied_[first])));
 }
 
-/// Goes on to the next bucket in which anything happens, and puts what does in order. What was far
-/// away was armed before what was not; a bucket's list begins with what was armed last.
+/// Goes on to the next bucket in which anything happens, and puts what does in order.
 void EventQueue::advance() {
   USCX_ASSERT(!empty());
   constexpr u64 kNever = ~0ULL;
@@ -213,19 +251,10 @@ void EventQueue::advance() {
     link_near(event);
   }
   if (in_wheel != reached_) return;
-  const u32 bucket = reached_ % kBuckets;
-  if (const Handle only = heads_[bucket]; nodes_[only].next == kNone) {
-    arrived_.push_back(only);
-    --in_wheel_;
-    clear_bucket(bucket);
-    return link_near(only);
-  }
-  for (Handle event = heads_[bucket]; event != kNone; event = nodes_[event].next) {
-    arrived_.push_back(event);
-  }
-  in_wheel_ -= arrived_.size();
-  clear_bucket(bucket);
-  for (std::size_t i = arrived_.size(); i-- > 0;) link_near(arrived_[i]);
+  collect(reached_ % kBuckets);
+  prefetch_bucket_after_reached();
+  for (const Handle event : arrived_) link_near(event);
+  if (arrived_.size() == 1) return;
   // Now by time.
   auto next = arrived_.begin();
   for (u64 lists = near_lists_; lists != 0; lists &= lists - 1) {

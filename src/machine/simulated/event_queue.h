@@ -14,17 +14,40 @@
 #include "base/assert.h"
 #include "base/types.h"
 
+namespace uscx::sched {
+struct Task;
+}
+
 namespace uscx::machine {
 
-/// Where an armed event is. `next` is its place where it is in the heap.
-struct EventNode {
+/// What an event is. The queue does not look at it: it only keeps it beside the time.
+struct Event {
+  enum class Kind : u8 { kProgress, kTick, kTimer, kResched, kIrqWork, kResume };
+  Kind kind = Kind::kProgress;
+  CpuId cpu = kNoCpu;
+  void* target = nullptr;  // kTimer: the Timer; kIrqWork: the IrqWork; kResume: the explored
+                           // machine's own; kResched: null, or its time includes that of leaving
+                           // idle
+  // kTimer: who had the CPU when it was armed, and likely sleeps; or null. A hint: not to be read.
+  const sched::Task* sleeper = nullptr;
+};
+
+/// An event and where it is while it is armed: one cache line. `next` is its place where it is in
+/// the wheel or in the heap.
+struct alignas(64) EventNode {
   enum class Where : u8 { kNowhere, kNear, kWheel, kFar };
   u64 time = 0;
   u64 sequence = 0;
   u32 next = 0;
   u32 prev = 0;
   Where where = Where::kNowhere;
+  Event event{};
+
+  bool before(const EventNode& o) const {
+    return time != o.time ? time < o.time : sequence < o.sequence;
+  }
 };
+static_assert(sizeof(EventNode) == 64);
 
 /// A 4-ary heap of events by (time, sequence), which knows the place of each.
 class EventHeap {
@@ -75,6 +98,9 @@ class EventQueue {
   Handle make();
   /// Gives the handle back; it must not be armed.
   void release(Handle event);
+  /// What the event is: the caller's to set.
+  Event& at(Handle event) { return nodes_[event].event; }
+  const Event& at(Handle event) const { return nodes_[event].event; }
 
   bool empty() const { return size() == 0; }
   std::size_t size() const { return in_near_ + in_wheel_ + far_.size(); }
@@ -119,6 +145,15 @@ class EventQueue {
   struct NearList {
     Handle first, last;
   };
+  /// Part of a bucket: what comes in it, in no order. A bucket of several, of which only the first
+  /// has room, is still read without waiting for one event to find the next.
+  struct alignas(64) Chunk {
+    static constexpr u32 kEvents = 14;
+    std::array<Handle, kEvents> events;
+    u32 count = 0;
+    u32 next = kNone;  // chunk of the bucket, or free one; kNone: the last
+  };
+  static constexpr u32 kPlacesInChunk = 16;  // EventNode::next: chunk * kPlacesInChunk + index
   /// The list a near event is on. One of a bucket that was passed already, when nothing came in it,
   /// is before all others.
   u32 near_list(u64 time) const {
@@ -132,7 +167,10 @@ class EventQueue {
   void remove(Handle event);
   void link(Handle event);
   void unlink(Handle event);
-  void clear_bucket(u32 bucket);
+  u32 add_chunk(u32 bucket);
+  void drop_chunk(u32 bucket);
+  void collect(u32 bucket);
+  void prefetch_bucket_after_reached() const;
   /// Makes sure that near_ has the first event.
   void fill_near() {
     if (near_lists_ == 0) advance();
@@ -151,7 +189,9 @@ class EventQueue {
   std::size_t in_near_ = 0;
   EventHeap far_{nodes_};
   std::size_t in_wheel_ = 0;
-  std::array<Handle, kBuckets> heads_;  // of each bucket's list; kNone: empty
+  std::array<u32, kBuckets> heads_;  // the first chunk of each bucket; kNone: empty
+  std::vector<Chunk> chunks_;
+  u32 free_chunk_ = kNone;
   std::array<u64, kWords> occupied_{};  // which buckets have any
   u64 occupied_words_ = 0;              // which words of occupied_ are not 0
   std::vector<Handle> free_;

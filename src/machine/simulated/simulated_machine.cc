@@ -67,8 +67,7 @@ SimulatedMachine::Cpu& SimulatedMachine::at(CpuId cpu) {
 
 SimulatedMachine::Handle SimulatedMachine::make_event(Kind kind, CpuId cpu, void* target) {
   const Handle event = queue_.make();
-  if (event >= kinds_.size()) kinds_.resize(event + 1);
-  kinds_[event] = {.kind = kind, .cpu = cpu, .target = target};
+  queue_.at(event) = {.kind = kind, .cpu = cpu, .target = target};
   return event;
 }
 
@@ -115,7 +114,7 @@ OrError<SimulatedMachine::Ended> SimulatedMachine::run_events(
       if (handled >= prefetched_ && prefetched_ < queue_.arrived().size()) prefetch_arrived();
     }
     if (large) prefetch(queue_.likely_next());
-    if (++events_at_now_ > kMaxEventsPerInstant) return std::unexpected(stuck(kinds_[event]));
+    if (++events_at_now_ > kMaxEventsPerInstant) return std::unexpected(stuck(queue_.at(event)));
     ++events_;
     handle(event);
     if (after_event_) [[unlikely]]
@@ -136,7 +135,7 @@ OrError<SimulatedMachine::Ended> SimulatedMachine::run_events(
 /// memory; what the next one needs is fetched while this one is handled.
 void SimulatedMachine::prefetch(Handle next) const {
   if (next == EventQueue::kNone) return;
-  const Event& event = kinds_[next];
+  const Event& event = queue_.at(next);
   const sched::Rq& rq = kernel_->rq(event.cpu);
   sched::prefetch_rq(rq);
   if (event.kind == Kind::kTimer) {
@@ -160,9 +159,8 @@ void SimulatedMachine::prefetch_arrived() {
   auto batch = queue_.arrived().subspan(prefetched_);
   if (batch.size() > kBatch) batch = batch.first(kBatch);
   prefetched_ += batch.size();
-  for (const Handle handle : batch) __builtin_prefetch(&kinds_[handle]);
   for (const Handle handle : batch) {
-    const Event& event = kinds_[handle];
+    const Event& event = queue_.at(handle);
     __builtin_prefetch(&cpus_[static_cast<u32>(event.cpu)]);
     sched::prefetch_rq(kernel_->rq(event.cpu));
     if (event.kind != Kind::kTimer) continue;
@@ -170,12 +168,12 @@ void SimulatedMachine::prefetch_arrived() {
     if (event.sleeper != nullptr) sched::prefetch_task(event.sleeper, event.cpu);
   }
   for (const Handle handle : batch) {
-    const Event& event = kinds_[handle];
+    const Event& event = queue_.at(handle);
     sched::prefetch_rq_parts(kernel_->rq(event.cpu));
     sched::prefetch_current(kernel_->rq(event.cpu));
   }
   for (const Handle handle : batch) {
-    const Event& event = kinds_[handle];
+    const Event& event = queue_.at(handle);
     sched::prefetch_local_dsq(kernel_->rq(event.cpu));
     const Task* p = cpus_[static_cast<u32>(event.cpu)].task;
     if (p != nullptr && p->behaviour && event.kind == Kind::kProgress) {
@@ -185,7 +183,7 @@ void SimulatedMachine::prefetch_arrived() {
 }
 
 void SimulatedMachine::handle(Handle handle) {
-  const Event event = kinds_[handle];
+  const Event event = queue_.at(handle);
   const CpuId cpu = served_by(event);
   handling_ = cpu;
   switch (event.kind) {
@@ -339,7 +337,7 @@ void SimulatedMachine::charge(CpuId cpu, Nanos cost) {
 void SimulatedMachine::timer_start(sched::Timer& timer, Nanos expires, CpuId cpu) {
   USCX_ASSERT(cpu >= 0 && static_cast<u32>(cpu) < cpus_.size());
   if (!timer.armed()) timer.slot = make_event(Kind::kTimer, cpu, &timer);
-  Event& event = kinds_[timer.slot];
+  Event& event = queue_.at(timer.slot);
   USCX_ASSERT(event.kind == Kind::kTimer && event.target == &timer);
   event.cpu = cpu;
   event.sleeper = handling_ == kNoCpu ? nullptr : at(handling_).task;
@@ -349,7 +347,7 @@ void SimulatedMachine::timer_start(sched::Timer& timer, Nanos expires, CpuId cpu
 
 bool SimulatedMachine::timer_cancel(sched::Timer& timer) {
   if (!timer.armed()) return false;
-  USCX_ASSERT(kinds_[timer.slot].kind == Kind::kTimer && kinds_[timer.slot].target == &timer);
+  USCX_ASSERT(queue_.at(timer.slot).kind == Kind::kTimer && queue_.at(timer.slot).target == &timer);
   queue_.disarm(timer.slot);
   queue_.release(timer.slot);
   timer.slot = sched::Timer::kIdle;

@@ -65,17 +65,7 @@ class SimulatedMachine : public sched::Machine {
 
  protected:
   using Handle = EventQueue::Handle;
-  enum class Kind : u8 { kProgress, kTick, kTimer, kResched, kIrqWork, kResume };
-  /// What an event is, by its handle.
-  struct Event {
-    Kind kind;
-    CpuId cpu;
-    void* target;  // kTimer: the Timer; kIrqWork: the IrqWork; kResume: the explored machine's own;
-                   // kResched: null, or its time includes that of leaving idle
-    // kTimer: who had the CPU when it was armed, and likely sleeps; or null. A hint: not to be
-    // read.
-    const sched::Task* sleeper = nullptr;
-  };
+  using Kind = Event::Kind;
   /// What a CPU does: first it pays `overhead_ns`, then it computes `step`, or asks the kernel for
   /// one where that is null. All as of `since_ns`.
   struct Cpu {
@@ -129,7 +119,6 @@ class SimulatedMachine : public sched::Machine {
   u64 arrivals_ = 0;
   std::size_t prefetched_ = 0;
   u64 handled_before_ = 0;
-  std::vector<Event> kinds_;  // by handle
   std::vector<Cpu> cpus_;
   std::vector<sched::IrqWork*> own_work_;  // queued on `handling_` by its own handler
   u64 progress_every_ = 0;

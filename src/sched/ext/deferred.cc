@@ -128,6 +128,7 @@ void schedule_dsq_reenq(Sched& sch, Dsq& dsq, u64 reenq_flags, Rq* locked) {
     if (!cpu.deferred_reenq_local) {
       cpu.deferred_reenq_local = true;
       ext_rq(*rq).deferred_reenq_locals.push_back(&sch);
+      ext_rq(*rq).deferred_reenq = true;
     }
     cpu.deferred_reenq_local_flags |= reenq_flags;
   } else if (!dsq_is_builtin(dsq.id)) {
@@ -136,6 +137,7 @@ void schedule_dsq_reenq(Sched& sch, Dsq& dsq, u64 reenq_flags, Rq* locked) {
     auto it = std::find_if(users.begin(), users.end(), [&](auto& u) { return u.first == &dsq; });
     if (it == users.end()) {
       users.emplace_back(&dsq, reenq_flags);
+      ext_rq(*rq).deferred_reenq = true;
     } else {
       it->second |= reenq_flags;
     }
@@ -171,6 +173,8 @@ void schedule_reenq_local(Rq& rq, u64 reenq_flags) {
 void run_deferred(Rq& rq) {
   ExtRq& ext = ext_rq(rq);
   process_ddsp_deferred_locals(rq);
+  if (!ext.deferred_reenq) return;
+  ext.deferred_reenq = false;
   for (u32 repeated = 0; !ext.deferred_reenq_locals.empty(); ++repeated) {
     Sched& sch = *ext.deferred_reenq_locals.front();
     ext.deferred_reenq_locals.erase(ext.deferred_reenq_locals.begin());

@@ -78,15 +78,15 @@ extern const bpf::ObjectType kDsqObject;
 
 /// A dispatch queue: what programs see (id, nr, first_task), and the queue itself. Lives in the
 /// window. Lock: `guard`, except those owned by a runqueue (local), which its lock protects.
-struct Dsq : abi::scx_dispatch_q {
+struct alignas(64) Dsq : abi::scx_dispatch_q {
   Dsq(Kernel& kernel, u64 dsq_id, Sched* owner);
 
-  Kernel& kernel;
-  RankedLock guard;
   IntrusiveList<Task, &Task::scx_dsq_node> tasks;  // FIFO, and vtime order where there is a tree
-  Sched* owner;                                    // null for the local ones
-  Rq* rq = nullptr;                                // whose local DSQ it is; null: of nobody
-  std::vector<DsqCursor*> cursors;                 // iterators in progress
+  RankedLock guard;
+  Rq* rq = nullptr;                 // whose local DSQ it is; null: of nobody
+  std::vector<DsqCursor*> cursors;  // iterators in progress
+  Sched* owner;                     // null for the local ones
+  Kernel& kernel;
 
   bool is_local() const { return rq != nullptr; }
   static Dsq* from(abi::scx_dispatch_q* q) { return static_cast<Dsq*>(q); }
@@ -222,7 +222,8 @@ inline bool bypass_dsp_enabled(const Sched& sch) {
 
 /// The ext part of a runqueue that programs do not see; what they do see is in Rq::scx
 /// (nr_running, flags, clock, kick_sync, cpu_released, cpuperf_target, nr_immed...).
-struct ExtRq {
+/// What every wakeup and switch looks at is on its first two cache lines.
+struct alignas(64) ExtRq {
   ExtRq(Ext::Impl& ext, Rq& rq);
   ~ExtRq();
   ExtRq(const ExtRq&) = delete;
@@ -233,14 +234,16 @@ struct ExtRq {
 
   Dsq* local_dsq = nullptr;
   IntrusiveList<Task, &Task::scx_runnable_node> runnable_list;
-  IntrusiveList<Task, &Task::scx_dsq_node> ddsp_deferred_locals;
-  u64 remote_activate_enq_flags = 0;
   // This CPU's context (Linux: per-CPU variables).
   Rq* locked_rq = nullptr;  // scx_locked_rq_state
   Task* direct_dispatch_task = nullptr;
-  bool direct_dispatched = false;  // the task above was dispatched already
+
+  IntrusiveList<Task, &Task::scx_dsq_node> ddsp_deferred_locals;
+  u64 remote_activate_enq_flags = 0;
+  bool direct_dispatched = false;  // direct_dispatch_task was dispatched already
   bool spin_for_kicked = false;    // explored runs: at the end of schedule()
   bool idle_mask_late = false;     // PlantedBug::kIdleMaskLate
+  bool deferred_reenq = false;     // either of these has any
   std::vector<Sched*> deferred_reenq_locals;
   std::vector<std::pair<Dsq*, u64>> deferred_reenq_users;  // with their flags
 

@@ -252,7 +252,8 @@ void put_prev_task(Rq& rq, Task& p, Task* next) {
       do_enqueue_task(rq, p, 0, -1);
     }
   }
-  if (next != nullptr && !task_is_ext(kernel, *next)) {
+  // An idle task is known by its address: nothing of it is in a cache yet.
+  if (next != nullptr && next != rq.idle_task() && !task_is_ext(kernel, *next)) {
     if (Sched* root = ext_rq(rq).ext.root) release_cpu(*root, rq, *next);
   }
 }

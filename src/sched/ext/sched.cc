@@ -31,9 +31,9 @@ const char* dsq_lock_name(u64 id) {
 
 Dsq::Dsq(Kernel& k, u64 dsq_id, Sched* owning)
     : abi::scx_dispatch_q{},
-      kernel(k),
       guard(LockRank::kDsq, dsq_lock_name(dsq_id)),
-      owner(owning) {
+      owner(owning),
+      kernel(k) {
   id = dsq_id;
   sched = owning ? owning->abi_pointer() : nullptr;
 }
