@@ -11,8 +11,8 @@ build="g++ cmake ninja-build pkgconf clang-19 llvm-19 libelf-dev zlib1g-dev libf
 	python3 xz-utils"
 # The JIT's assembler, where there is a JIT.
 [ "$(uname -m)" != x86_64 ] || build="$build libasmjit-dev"
-# What the kernel's own build of tools/sched_ext and bpftool wants.
-test="gcc libc6-dev libzstd-dev git zstd"
+# What the kernel's own build of tools/sched_ext and bpftool wants, and patch for the docs' diffs.
+test="gcc libc6-dev libzstd-dev git patch zstd"
 bench="libbenchmark-dev"
 format="clang-format-19 clang-tidy-19"
 
