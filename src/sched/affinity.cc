@@ -1,13 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // sched_setaffinity(), and the stopper that takes a running task off a CPU it may not use any more.
+#include <cstddef>
 #include <cstring>
+#include <utility>
 
 #include "base/bitmap.h"
 #include "sched/private.h"
 
 namespace uscx::sched {
 
+/// A change of affinity whose task has not left its CPU yet; p->migration_pending points to it
+/// until it is done. Guarded by p's pi_lock. Linux: set_affinity_pending, which lives on the stack
+/// of who asked first; here not everybody has a stack to wait on.
+struct AffinityPending {
+  u32 refs = 1;          // who asked and waits
+  u32 stop_pending = 0;  // stop_work is queued or runs
+  // What programs see ends here.
+  bool done = false;
+  WaitQueue waiters;
+  StopWork stop_work;
+};
+
 namespace {
+
+const bpf::ObjectType kAffinityPendingObject{"set_affinity_pending", nullptr, false,
+                                             offsetof(AffinityPending, done)};
 
 /// A CPU's migration thread. Linux: cpu_stopper_thread.
 class StopperBehaviour final : public Behaviour {
@@ -22,14 +39,8 @@ class StopperBehaviour final : public Behaviour {
   CpuId cpu_;
 };
 
-/// The first CPU of `mask` that is active, or kNoCpu.
-CpuId any_active(Kernel& kernel, const abi::cpumask& mask) {
-  for (u32 i = 0; i < kernel.nr_cpus(); ++i) {
-    if (bitmap::test(mask.bits, i) && bitmap::test(kernel.active_mask().bits, i)) {
-      return static_cast<CpuId>(i);
-    }
-  }
-  return kNoCpu;
+AffinityPending* pending_of(const Task& p) {
+  return static_cast<AffinityPending*>(p.migration_pending);
 }
 
 }  // namespace
@@ -78,47 +89,74 @@ Result<void> Kernel::set_cpus_allowed(Task& p, const abi::cpumask& new_mask) {
     return fail(EINVAL);
   }
   sched_change(p, DEQUEUE_SAVE, [&] { p.klass->set_cpus_allowed(p, &new_mask); });
-  private_->affine_move_task(r, p, static_cast<CpuId>(dest));
+  private_->affine_move_task(r, p, static_cast<CpuId>(dest), false);
   return {};
 }
 
-/// Gets `p` to a CPU of its new mask; gives up both locks. On a fiber it returns when p is there.
-void Kernel::Private::affine_move_task(Rq& rq, Task& p, CpuId dest) {
+/// Gets `p` to a CPU of its new mask; gives up both locks. On a fiber it returns when p is there,
+/// but to migrate_enable() (`enabling`), whose caller it is that must go.
+void Kernel::Private::affine_move_task(Rq& rq, Task& p, CpuId dest, bool enabling) {
   if (bitmap::test(p.cpus_mask.bits, static_cast<u32>(p.cpu))) {
+    AffinityPending* pending = pending_of(p);
+    const bool complete = pending != nullptr && pending->stop_pending == 0;
+    if (complete) p.migration_pending = nullptr;
     k.task_rq_unlock(rq, p);
+    if (complete) complete_pending(*pending);
     return;
   }
-  if (p.migration_disabled != 0) {
-    // migrate_enable() sees that it is where it may not be.
-    k.task_rq_unlock(rq, p);
-    if (k.fiber_ == nullptr) return;
-    k.get_task(p);
-    p.affinity_wait.sleep(k);
-    affine_move_task(k.task_rq_lock(p), p, dest);
-    k.put_task(p);
-    return;
+  AffinityPending* pending = pending_of(p);
+  if (!enabling) {
+    if (pending == nullptr) {
+      pending = k.window_->make<AffinityPending>(kAffinityPendingObject);
+      pending->stop_work.task = &p;
+      pending->stop_work.pending = pending;
+      p.migration_pending = pending;
+    } else {
+      ++pending->refs;
+    }
+    pending->stop_work.dest = dest;
   }
-  if (!k.task_current(rq, p) && p.__state != TASK_WAKING) {
-    Rq* held = &rq;
-    if (p.on_rq_queued()) held = &k.move_queued_task(rq, p, dest);
-    k.task_rq_unlock(*held, p);
-    return;
-  }
+  USCX_ASSERT(pending != nullptr);
 
-  const CpuId cpu = rq.id;
-  k.task_rq_unlock(rq, p);
-  k.get_task(p);
-  if (k.fiber_ == nullptr) {
-    auto* work = new StopWork;
-    work->task = &p;
-    work->dest = dest;
-    queue_stop_work(cpu, *work);
-    return;
+  if (k.task_current(rq, p) || p.__state == TASK_WAKING) {
+    // Its CPU's stopper takes it away, once migration is enabled.
+    const CpuId cpu = rq.id;
+    const bool queued = std::exchange(pending->stop_pending, 1U) != 0;
+    k.task_rq_unlock(rq, p);
+    if (!queued) {
+      k.get_task(p);
+      queue_stop_work(cpu, pending->stop_work);
+    }
+    if (enabling) return;
+    k.cond_resched();
+  } else {
+    Rq* held = &rq;
+    bool complete = false;
+    if (p.migration_disabled == 0) {
+      if (p.on_rq_queued()) held = &k.move_queued_task(rq, p, dest);
+      complete = pending->stop_pending == 0;
+      if (complete) p.migration_pending = nullptr;
+    }
+    k.task_rq_unlock(*held, p);
+    if (complete) {
+      pending->done = true;
+      pending->waiters.wake_all(k);
+    }
   }
-  StopWork work;
-  work.task = &p;
-  work.dest = dest;
-  stop_one_cpu(cpu, work);
+  while (k.fiber_ != nullptr && !pending->done) pending->waiters.sleep(k);
+  put_pending(*pending);
+}
+
+/// Everybody who waits may go on, and does while they are woken. Without locks.
+void Kernel::Private::complete_pending(AffinityPending& pending) {
+  ++pending.refs;
+  pending.done = true;
+  pending.waiters.wake_all(k);
+  put_pending(pending);
+}
+
+void Kernel::Private::put_pending(AffinityPending& pending) {
+  if (--pending.refs == 0 && pending.done) k.window_->destroy(&pending);
 }
 
 void Kernel::Private::stop_one_cpu(CpuId cpu, StopWork& work) {
@@ -200,32 +238,38 @@ void Kernel::Private::run_stop_works(CpuId cpu) {
 void Kernel::Private::migration_stop(CpuId cpu, StopWork& work) {
   run_wake_list(k.rq(cpu));
   Task& p = *work.task;
+  AffinityPending* pending = work.pending;
   Rq* rq = &k.task_rq_lock(p);
-  if (p.cpu == cpu && p.migration_disabled != 0) {
-    k.task_rq_unlock(*rq, p);
-    return stop_work_done(work);
-  }
-  const bool allowed = k.is_cpu_allowed(p, p.cpu);
-  if (!allowed && p.cpu != cpu && p.on_rq_state != 0) {
-    // It moved on before the stopper ran, to another CPU where it may not be: follow.
-    const CpuId next = p.cpu;
-    k.task_rq_unlock(*rq, p);
-    queue_stop_work(next, work);
-    return;
-  }
-  CpuId to = allowed ? kNoCpu : any_active(k, p.cpus_mask);
-  if (work.dest != kNoCpu && p.cpu == cpu && k.is_cpu_allowed(p, work.dest)) to = work.dest;
-  USCX_ASSERT(allowed || to != kNoCpu);
-  if (to != kNoCpu) {
-    if (p.on_rq_queued()) {
-      k.update_rq_clock(*rq);
-      rq = &k.move_queued_task(*rq, p, to);
-    } else {
-      p.wake_cpu = to;
+  bool complete = false;
+  if (p.cpu == cpu) {
+    // Where migration is disabled, migrate_enable() comes back to what is pending.
+    if (p.migration_disabled == 0) {
+      complete = pending != nullptr;
+      if (!complete || !bitmap::test(p.cpus_mask.bits, static_cast<u32>(cpu))) {
+        if (!p.on_rq_queued()) {
+          p.wake_cpu = work.dest;
+        } else if (k.is_cpu_allowed(p, work.dest)) {
+          k.update_rq_clock(*rq);
+          rq = &k.move_queued_task(*rq, p, work.dest);
+        }
+      }
+    }
+  } else if (pending != nullptr) {
+    // It moved on before the stopper ran: done if it may be there, else follow.
+    complete = bitmap::test(p.cpus_ptr->bits, static_cast<u32>(p.cpu));
+    if (!complete) {
+      const CpuId next = p.cpu;
+      k.task_rq_unlock(*rq, p);
+      queue_stop_work(next, work);
+      return;
     }
   }
+  if (complete) p.migration_pending = nullptr;
+  if (pending != nullptr) pending->stop_pending = 0;
   k.task_rq_unlock(*rq, p);
-  stop_work_done(work);
+  if (pending == nullptr) return stop_work_done(work);
+  k.put_task(p);
+  if (complete) complete_pending(*pending);
 }
 
 }  // namespace uscx::sched

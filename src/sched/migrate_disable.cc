@@ -38,23 +38,15 @@ void Kernel::migrate_enable() {
     return;
   }
   Rq& r = this_rq();
-  bool misplaced = false;
   if (p.cpus_ptr != &p.cpus_mask) {
     task_rq_lock(p);
+    const u32 dest = ext_->any_and_distribute(*online_mask_, p.cpus_mask);
     sched_change(p, DEQUEUE_SAVE, [&] { p.klass->set_cpus_allowed(p, &p.cpus_mask); });
-    misplaced = !bitmap::test(p.cpus_mask.bits, static_cast<u32>(p.cpu));
-    task_rq_unlock(r, p);
+    private_->affine_move_task(r, p, static_cast<CpuId>(dest), true);
   }
+  // No sooner: a stopper that was queued above comes when this is over.
   p.migration_disabled = 0;
   --r.nr_pinned;
-  if (misplaced) {
-    // Its affinity changed meanwhile; who asked for that waits.
-    get_task(p);
-    auto* work = new StopWork;
-    work->task = &p;
-    private_->queue_stop_work(r.id, *work);
-  }
-  p.affinity_wait.wake_all(*this);
 }
 
 }  // namespace uscx::sched

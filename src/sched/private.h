@@ -40,14 +40,17 @@ struct Rcu {
   std::vector<std::function<void()>> current, next;  // what this period and the next one run
 };
 
+struct AffinityPending;
+
 /// A piece of work for a CPU's stopper, in task context there and without locks. It calls
 /// Private::stop_work_done() last. Linux: struct cpu_stop_work.
 struct StopWork {
   using Fn = void (*)(Kernel::Private& priv, CpuId cpu, StopWork& work);
   ListNode node;
-  Fn fn = nullptr;       // null: migration_stop()
-  Task* task = nullptr;  // referenced; null where `fn` does not need one
-  CpuId dest = kNoCpu;   // where it goes; kNoCpu: where its affinity lets it
+  Fn fn = nullptr;                     // null: migration_stop()
+  Task* task = nullptr;                // referenced; null where `fn` does not need one
+  CpuId dest = kNoCpu;                 // where it goes
+  AffinityPending* pending = nullptr;  // what this is part of, if anything
   bool done = false;
   bool waited_for = false;  // lives on a fiber that waits; else frees itself
   WaitQueue waiters;
@@ -180,7 +183,9 @@ struct Kernel::Private {
   }
 
   // affinity.cc
-  void affine_move_task(Rq& rq, Task& p, CpuId dest);
+  void affine_move_task(Rq& rq, Task& p, CpuId dest, bool enabling);
+  void complete_pending(AffinityPending& pending);
+  void put_pending(AffinityPending& pending);
   Task& stopper_thread(CpuId cpu);
   void queue_stop_work(CpuId cpu, StopWork& work);
   void migration_stop(CpuId cpu, StopWork& work);

@@ -69,7 +69,7 @@ void Kernel::Private::take_step(Task& p) {
   }
   const Costs& costs = k.costs();
   u64 cost = p.is_kthread() ? 0 : costs.syscall_ns;
-  if (step.kind == Step::Kind::kExit) cost = costs.exit_ns - costs.exit_ns / 4;
+  if (step.kind == Step::Kind::kExit) cost = costs.exit_ns - costs.exit_ns / 128;
   p.deferred = std::move(step);
   p.deferred_valid = true;
   p.pending = Step::compute(Nanos{cost}, false);
@@ -94,14 +94,14 @@ bool Kernel::Private::run_deferred(CpuId cpu, Task& p) {
     }
     case Step::Kind::kExit: {
       if (p.exit_stage != ExitStage::kNotified) {
-        // Each part may be preempted at its end.
-        // Little is left to do once the parent has been told.
+        // Each part may be preempted at its end. Nearly all is the first, which gives back memory
+        // and files; little is left to do once the parent has been told.
         const bool alive = p.exit_stage == ExitStage::kAlive;
         alive ? exit_begin(p) : exit_notify(p);
         p.deferred = std::move(step);
         p.deferred_valid = true;
         const u64 exit_ns = k.costs().exit_ns;
-        p.pending = Step::compute(Nanos{alive ? exit_ns / 4 - exit_ns / 32 : exit_ns / 32}, false);
+        p.pending = Step::compute(Nanos{exit_ns / 256}, false);
         p.step_valid = p.pending.work.ns > 0;
         return true;
       }

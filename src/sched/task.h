@@ -86,7 +86,6 @@ struct Task : abi::task_struct {
   bool reset_on_fork = false;  // p->sched_reset_on_fork
   ExitStage exit_stage = ExitStage::kAlive;
   bool waited_for = false;     // its parent calls waitpid(): it stays a zombie until then
-  WaitQueue affinity_wait;     // who waits for migrate_enable()
   WaitQueue wait_chldexit;     // where it waits for children to exit
   u64 vruntime_ns = 0;         // fair
   u64 fair_seq = 0;            // fair: order among equal vruntimes

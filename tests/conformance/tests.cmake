@@ -6,11 +6,14 @@ foreach(suite sched-ext-objects sched-ext-verdicts verifier)
       --uscx ${CMAKE_BINARY_DIR}/uscx --kernels ${USCX_KERNELS} --jobs 2)
 endforeach()
 
-# What tasks saw on the real kernel; both sides of it are outside of the repository.
-add_test(NAME conformance_opslog
-  COMMAND ${CMAKE_CURRENT_LIST_DIR}/run opslog
-    --uscx ${CMAKE_BINARY_DIR}/uscx --kernels ${USCX_KERNELS} --jobs 2)
-set_tests_properties(conformance_opslog PROPERTIES SKIP_REGULAR_EXPRESSION "did not run")
+# What tasks saw on the real kernel; the program, and of the first what was measured, are outside of
+# the repository.
+foreach(suite opslog opslog-policies)
+  add_test(NAME conformance_${suite}
+    COMMAND ${CMAKE_CURRENT_LIST_DIR}/run ${suite}
+      --uscx ${CMAKE_BINARY_DIR}/uscx --kernels ${USCX_KERNELS} --jobs 2)
+  set_tests_properties(conformance_${suite} PROPERTIES SKIP_REGULAR_EXPRESSION "did not run")
+endforeach()
 
 # The public BPF ISA suite: data, read from a directory; where it is absent the test says so.
 set(USCX_ISA_SUITE ${CMAKE_SOURCE_DIR}/../shared/conformance/isa CACHE PATH

@@ -23,6 +23,7 @@ import subprocess
 import tempfile
 import threading
 
+HERE = pathlib.Path(__file__).resolve().parent
 SHARED = pathlib.Path(__file__).resolve().parents[4] / "shared"
 SECONDS = 300
 
@@ -202,6 +203,14 @@ def cycles(lines):
     return out
 
 
+def scheduler_changes(path):
+    """Whether a scheduler comes or goes in a measured situation."""
+    if path.name.startswith(("attach_", "detach_", "error", "hotplug_")):
+        return True
+    return any(line.startswith("note ") and "the scheduler exited" in line
+               for line in path.read_text().splitlines())
+
+
 def without_ticks(lines):
     return [s for s in lines if not s.startswith("tick")]
 
@@ -339,9 +348,10 @@ def settings(mode, variant):
 class Runner:
     """Runs a situation once, whatever number of sequences is compared with it."""
 
-    def __init__(self, context, situations):
+    def __init__(self, context, situations, program):
         self.context = context
         self.situations = situations
+        self.program = program
         self.lock = threading.Lock()
         self.locks = {}
 
@@ -358,9 +368,10 @@ class Runner:
             workload = pathlib.Path(os.environ.get("OPSLOG_KEEP", directory)) / f"{name}.json"
             workload.write_text(json.dumps(self.situations.workload(name), indent=1))
             out = pathlib.Path(directory) / "report.json"
-            command = [self.context.uscx, "run", objects(self.context) / version / "opslog.bpf.o",
-                       "--kernel", version, "--machine", "1n1l4c1t", "--workload", workload,
-                       "--duration", "30s" if mode == "6" else "1s", "-q", "--get", "recs", "--get", "nr", "--json", out]
+            command = [self.context.uscx, "run", objects(self.context) / version / self.program,
+                       "--kernel", version, "--machine", HERE / "machine.json",
+                       "--workload", workload, "--duration", "30s" if mode == "6" else "1s", "-q",
+                       "--get", "recs", "--get", "nr", "--json", out]
             for s in settings(mode, scenario.get("variant", [])):
                 command += ["--set", s]
             command = [str(word) for word in command]
@@ -396,7 +407,9 @@ def read_ledger(path):
     return lines
 
 
-def checked(context, runner, version, name, mode, task, section, excuse):
+def checked(context, runner, version, path, task, section, excuse):
+    name, mode = path.name.split(".")[:2]
+
     def run():
         title, theirs = section
         if name not in runner.situations.by_name:
@@ -404,7 +417,7 @@ def checked(context, runner, version, name, mode, task, section, excuse):
         else:
             lines = runner.sequences(version, name, mode).get(task, [])
             ours = in_form(title, name, lines)
-            if name.startswith(("attach_", "detach_", "error", "hotplug_")):
+            if scheduler_changes(path):
                 ours, theirs = without_helpers_cpu(ours), without_helpers_cpu(theirs)
             problem = None if ours == theirs else difference(ours, theirs)
             if problem and os.environ.get("OPSLOG_SHOW"):
@@ -424,25 +437,28 @@ def objects(context):
     return context.kernels.parent / "opslog"
 
 
-def cases(context):
-    files = pathlib.Path(os.environ.get("OPSLOG_MEASURED", SHARED / "reference/real-kernel/opslog"))
+def compared(context, files, program, ledger):
+    """A case for each stable sequence below `files`, which has a directory for each kernel."""
     if not files.is_dir():
         raise context.CannotRun(f"did not run: {files} is not there")
-    versions = [v for v in ("7.2", "7.3") if (objects(context) / v / "opslog.bpf.o").exists()]
+    versions = [v for v in ("7.2", "7.3") if (objects(context) / v / program).exists()]
     if not versions:
-        raise context.CannotRun(f"did not run: no opslog.bpf.o in {objects(context)}; "
+        raise context.CannotRun(f"did not run: no {program} in {objects(context)}; "
                                 f"tools/opslog-object.sh {objects(context)} builds it")
-    situations = Situations(context.directory / "scenarios.json")
-    runner = Runner(context, situations)
-    ledger = read_ledger(context.directory / "ledger.tsv")
+    runner = Runner(context, Situations(HERE / "scenarios.json"), program)
+    lines = read_ledger(ledger)
     out = []
     for version in versions:
         for path in sorted((files / version).glob("*.txt")):
-            name, mode = path.name.split(".")[:2]
             for task, section in measured(path).items():
-                case = f"{version} {name}.{mode} {task}"
-                excuse = next((why for kernel, pattern, why in ledger if kernel == version
-                               and fnmatch.fnmatch(f"{name}.{mode} {task}", pattern)), None)
-                out.append(context.Case(case, checked(context, runner, version, name, mode, task,
-                                                      section, excuse)))
+                case = f"{path.stem} {task}"
+                excuse = next((why for kernel, pattern, why in lines
+                               if kernel == version and fnmatch.fnmatch(case, pattern)), None)
+                out.append(context.Case(f"{version} {case}",
+                                        checked(context, runner, version, path, task, section, excuse)))
     return out
+
+
+def cases(context):
+    files = pathlib.Path(os.environ.get("OPSLOG_MEASURED", SHARED / "reference/real-kernel/opslog"))
+    return compared(context, files, "opslog.bpf.o", context.directory / "ledger.tsv")

@@ -73,6 +73,50 @@ TEST_F(MigrateDisableTest, SetAffinityWaitsForItsEnd) {
   check();
 }
 
+TEST_F(MigrateDisableTest, ThoseWhoChangeItMeanwhileWaitForOnePendingChange) {
+  boot("1n1l4c1t");
+  Task& p = spawn("p", pinned_for(Nanos::from_ms(20)));
+  run_for(Nanos::from_ms(5));
+  const u32 here = static_cast<u32>(p.cpu), first = (here + 1) % 4, second = (here + 2) % 4;
+  EXPECT_EQ(p.migration_pending, nullptr);
+  int moved = 0;
+  for (const u32 to : {first, second}) {
+    k().create_kthread("mover", [&, to](Task&) {
+      EXPECT_TRUE(k().set_affinity(p, mask({to})));
+      ++moved;
+    });
+    run_for(Nanos::from_ms(1));
+    EXPECT_NE(p.migration_pending, nullptr);
+  }
+  EXPECT_EQ(moved, 0);
+  run_for(Nanos::from_ms(30));
+  EXPECT_EQ(moved, 2);
+  EXPECT_EQ(p.migration_pending, nullptr);
+  EXPECT_EQ(p.cpu, static_cast<CpuId>(second));
+  check();
+}
+
+TEST_F(MigrateDisableTest, AChangeThatAllowsItsCpuAgainEndsTheWait) {
+  boot("1n1l4c1t");
+  Task& p = spawn("p", pinned_for(Nanos::from_ms(20)));
+  run_for(Nanos::from_ms(5));
+  const u32 here = static_cast<u32>(p.cpu), other = (here + 1) % 4;
+  u64 done_at_ns = 0;
+  k().create_kthread("mover", [&](Task&) {
+    EXPECT_TRUE(k().set_affinity(p, mask({other})));
+    done_at_ns = now().ns;
+  });
+  run_for(Nanos::from_ms(2));
+  EXPECT_EQ(done_at_ns, 0U);
+  k().create_kthread("back", [&](Task&) { EXPECT_TRUE(k().set_affinity(p, mask({here}))); });
+  run_for(Nanos::from_ms(2));
+  EXPECT_NE(done_at_ns, 0U);
+  EXPECT_EQ(p.migration_pending, nullptr);
+  EXPECT_EQ(p.migration_disabled, 1);
+  EXPECT_EQ(p.cpu, static_cast<CpuId>(here));
+  check();
+}
+
 TEST_F(MigrateDisableTest, ACpuGoesWhenItsLastPinnedTaskMay) {
   boot("1n1l2c1t");
   Task& p = spawn("p", pinned_for(Nanos::from_ms(40)));
