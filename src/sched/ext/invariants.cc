@@ -98,7 +98,9 @@ void check_task(Kernel& kernel, const Task& p) {
   const Ext::Impl& ext = impl_of(kernel);
   const u32 state = get_task_state(p);
   const bool is_ext = p.klass == &kernel.ext_class();
-  USCX_HOLDS(is_ext == (state == abi::SCX_TASK_ENABLED), p);
+  // Between its last switch and its task_dead() one changes classes without hearing of it.
+  const bool unheard = is_ext && task_dead_and_done(kernel, p);
+  USCX_HOLDS(is_ext == (state == abi::SCX_TASK_ENABLED) || unheard, p);
   USCX_HOLDS(state < abi::SCX_TASK_READY || task_sched(p) != nullptr, p);
   if (is_ext) USCX_HOLDS(ext.root != nullptr && task_sched(p) == ext.root, p);
 
