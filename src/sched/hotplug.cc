@@ -167,8 +167,9 @@ void Kernel::Private::sched_cpu_deactivate(CpuId cpu) {
   k.rq_unlock(rq);
   k.ext_->rq_deactivate(rq);
   k.cgroups_->unbind_worker(cpu);
-  // sched_cpu_wait_empty()
-  while (rq.nr_running > 1 || rq.nr_pinned != 0) rq.hotplug_wait.sleep(k);
+  // sched_cpu_wait_empty(). Who was woken before the CPU was given up may still be on its way here:
+  // Linux takes that interrupt at once, here it may come after this call.
+  while (rq.nr_running > 1 || rq.nr_pinned != 0 || !rq.wake_list.empty()) rq.hotplug_wait.sleep(k);
 }
 
 /// On cpuhp/N.
