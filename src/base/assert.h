@@ -6,7 +6,8 @@
 namespace uscx {
 
 /// Prints "file:line: function: assertion failed: what" on stderr and aborts.
-[[noreturn]] void assertion_failed(const char* what, const char* file, int line, const char* func);
+[[noreturn, gnu::cold]] void assertion_failed(const char* what, const char* file, int line,
+                                              const char* func);
 
 }  // namespace uscx
 

@@ -29,11 +29,8 @@ void StreamHash::add_bytes(const void* data, std::size_t size) {
   each_word(data, size, [this](u64 word) { add(word); });
 }
 
-std::size_t StreamHash::prepare_bytes(const void* data, std::size_t size, std::span<u64> out) {
-  if ((size + 7) / 8 + 1 > out.size()) return 0;
-  std::size_t count = 0;
-  each_word(data, size, [&](u64 word) { out[count++] = prepare(word); });
-  return count;
+void EventHash::add_bytes(const void* data, std::size_t size) {
+  each_word(data, size, [this](u64 word) { add(word); });
 }
 
 }  // namespace uscx

@@ -12,26 +12,37 @@ namespace uscx {
 /// Not cryptographic: it tells runs apart, it does not defend against an adversary.
 class StreamHash {
  public:
-  constexpr void add(u64 word) { add_prepared(prepare(word)); }
-  /// add() in two parts, of which the first, and most of the work, can be kept for a known word.
-  static constexpr u64 prepare(u64 word) { return mix(word + kGolden); }
-  constexpr void add_prepared(u64 prepared) {
-    state_ ^= prepared;
+  constexpr void add(u64 word) {
+    state_ ^= mix(word + kGolden);
     state_ = rotate(state_, 27) * 0x9fb21c651e98df25ULL + kGolden;
   }
   void add_bytes(const void* data, std::size_t size);
-  /// The words that add_bytes() adds, prepared, into `out`; how many, or 0 where they do not fit.
-  static std::size_t prepare_bytes(const void* data, std::size_t size, std::span<u64> out);
   constexpr u64 value() const { return mix(state_); }
 
  private:
   static constexpr u64 kGolden = 0x9e3779b97f4a7c15ULL;
+  friend class EventHash;
   static constexpr u64 rotate(u64 x, int n) { return (x << n) | (x >> (64 - n)); }
   static constexpr u64 mix(u64 x) {
     x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
     return x ^ (x >> 31);
   }
+  u64 state_ = 0x243f6a8885a308d3ULL;
+};
+
+/// The same for streams of many millions of words: three instructions each. A word changes the
+/// state one to one, so that streams that differ in one word stay apart; the mixing is left to
+/// value().
+class EventHash {
+ public:
+  constexpr void add(u64 word) {
+    state_ = (StreamHash::rotate(state_, 27) ^ word) * 0x9fb21c651e98df25ULL;
+  }
+  void add_bytes(const void* data, std::size_t size);
+  constexpr u64 value() const { return StreamHash::mix(state_); }
+
+ private:
   u64 state_ = 0x243f6a8885a308d3ULL;
 };
 

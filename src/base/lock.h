@@ -139,8 +139,8 @@ class RankedLock {
   static constexpr u64 key_of(LockRank rank) {
     return (u64{static_cast<u8>(rank)} + 1) << kOrderBits;
   }
-  void lock_slowly(HeldLocks& held, const std::source_location& where);
-  void unlock_slowly(HeldLocks& held, const std::source_location& where);
+  [[gnu::cold]] void lock_slowly(HeldLocks& held, const std::source_location& where);
+  [[gnu::cold]] void unlock_slowly(HeldLocks& held, const std::source_location& where);
   void push(HeldLocks& held, bool shared, const std::source_location& where) {
     held.entries_[held.depth_++] = {this, where, shared};
     if (!sleeping()) ++held.spinlocks_;

@@ -40,12 +40,14 @@ class TracingLink final : public Link {
     where_ =
         attach_type == uapi::kTraceFexit ? TraceHooks::Where::kExit : TraceHooks::Where::kEntry;
     bpf_.impl().trace_hooks.add(where_, program->attach_name, program);
+    bpf_.count_tracing_links(1);
   }
 
   void release() override {
     if (released_) return;
     released_ = true;
     bpf_.impl().trace_hooks.remove(where_, program->attach_name, *program);
+    bpf_.count_tracing_links(-1);
   }
   int detach() override { return EOPNOTSUPP; }
 

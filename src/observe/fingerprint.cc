@@ -37,11 +37,11 @@ u64 pid_of(const Task* p) {
 void Fingerprint::add_name(std::string_view name) {
   Name& known = names_[(reinterpret_cast<u64>(name.data()) >> 2) % names_.size()];
   if (known.data != name.data()) [[unlikely]] {
-    known.data = name.data();
-    known.count = StreamHash::prepare_bytes(name.data(), name.size(), known.words);
+    StreamHash hash;
+    hash.add_bytes(name.data(), name.size());
+    known = {name.data(), hash.value()};
   }
-  if (known.count == 0) return hash_.add_bytes(name.data(), name.size());
-  for (std::size_t i = 0; i < known.count; ++i) hash_.add_prepared(known.words[i]);
+  hash_.add(known.word);
 }
 
 Fingerprint::Fingerprint(sched::Tracepoints& trace) {

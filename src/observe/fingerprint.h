@@ -19,15 +19,14 @@ class Fingerprint {
   u64 value() const { return hash_.value(); }
 
  private:
-  /// An op's name, ready to be added. Names are literals: the same address is the same name.
+  /// An op's name in one word. Names are literals: the same address is the same name.
   struct Name {
     const char* data = nullptr;
-    std::size_t count = 0;
-    std::array<u64, 6> words{};
+    u64 word = 0;
   };
   void add_name(std::string_view name);
 
-  StreamHash hash_;
+  EventHash hash_;
   std::array<Name, 64> names_{};  // by a few bits of the address
 };
 

@@ -12,9 +12,11 @@
 
 namespace uscx::sched {
 
-/// Integers and tasks; costs a look-up where nobody is attached.
+/// Integers and tasks.
 template <class... Args>
 void trace_programs(Kernel& kernel, std::string_view name, const Args&... args) {
+  if (!kernel.bpf().has_trace_hooks()) [[likely]]
+    return;
   if (!kernel.bpf().has_trace_hook(name)) return;
   const auto word = [](const auto& arg) {
     if constexpr (std::is_integral_v<std::decay_t<decltype(arg)>>) {

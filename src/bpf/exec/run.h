@@ -120,7 +120,7 @@ struct ExecRun : RunState, CallbackTarget {
   /// Did the verifier prove the access of instruction `insn`?
   bool proven(u32 insn) const;
   /// Abandons the run at instruction `insn`; returns 0, the run's result.
-  u64 abandon(u32 insn, std::string_view why);
+  [[gnu::cold]] u64 abandon(u32 insn, std::string_view why);
   u64 abandon_store(u32 insn, u64 addr, u32 bytes);
   /// A load that proven() promised to be good and that is not.
   u64 abandon_load(u32 insn, u64 addr, u32 bytes);
@@ -136,7 +136,7 @@ struct ExecRun : RunState, CallbackTarget {
     arena_faults++;
   }
   /// Tells the program's user what it did wrong, once the run is over.
-  void report_faults();
+  [[gnu::cold]] void report_faults();
 
   u64 abandon_unserved(u32 insn, const Kfunc& kfunc);
 
@@ -166,7 +166,7 @@ struct ExecRun : RunState, CallbackTarget {
 
  private:
   /// Interpreted, or not at all.
-  u64 execute_slowly(u32 entry, const std::array<u64, 5>& registers);
+  [[gnu::cold]] u64 execute_slowly(u32 entry, const std::array<u64, 5>& registers);
   u64 interpret(u32 entry, const std::array<u64, 5>& registers);
   template <bool observed>
   u64 loop(u32 entry, const std::array<u64, 5>& registers);

@@ -361,18 +361,18 @@ bool claim_exit(Sched& sch, s32 kind);
 /// Completes a claimed exit: fills exit info and queues the disabling. Linux: scx_finish_exit.
 void finish_exit(Sched& sch, s32 kind, s64 exit_code, CpuId exit_cpu, std::string_view msg);
 /// Any context. False where another exit came first. Linux: scx_vexit.
-bool vexit(Sched& sch, s32 kind, s64 exit_code, CpuId exit_cpu, std::string_view msg);
+[[gnu::cold]] bool vexit(Sched& sch, s32 kind, s64 exit_code, CpuId exit_cpu, std::string_view msg);
 
 template <class... Args>
-bool exit_sched(Sched& sch, s32 kind, s64 exit_code, fmt::format_string<Args...> format,
-                Args&&... args) {
+[[gnu::cold]] bool exit_sched(Sched& sch, s32 kind, s64 exit_code,
+                              fmt::format_string<Args...> format, Args&&... args) {
   return vexit(sch, kind, exit_code, sch.kernel.cpu(),
                fmt::format(format, std::forward<Args>(args)...));
 }
 /// The scheduler did something it must not: it is ejected. `format` is Linux's message in fmt's
 /// spelling. Linux: scx_error.
 template <class... Args>
-void error(Sched& sch, fmt::format_string<Args...> format, Args&&... args) {
+[[gnu::cold]] void error(Sched& sch, fmt::format_string<Args...> format, Args&&... args) {
   exit_sched(sch, abi::SCX_EXIT_ERROR, 0, format, std::forward<Args>(args)...);
 }
 /// "runtime error"... Linux: scx_exit_reason.

@@ -52,6 +52,28 @@ TEST(StreamHash, DependsOnOrderAndValue) {
   EXPECT_NE(ab.value(), ba.value());
 }
 
+TEST(EventHash, DependsOnOrderAndEachWord) {
+  const auto of = [](std::initializer_list<u64> words) {
+    EventHash h;
+    for (const u64 word : words) h.add(word);
+    return h.value();
+  };
+  EXPECT_EQ(of({1, 2, 3}), of({1, 2, 3}));
+  EXPECT_NE(of({1, 2, 3}), of({2, 1, 3}));
+  EXPECT_NE(of({1, 2, 3}), of({1, 2, 3, 0}));
+  // One bit anywhere, however many words follow that do not differ.
+  for (int bit = 0; bit < 64; ++bit) {
+    EventHash a, b;
+    a.add(0);
+    b.add(1ULL << bit);
+    for (u64 i = 0; i < 10'000; ++i) {
+      a.add(i);
+      b.add(i);
+    }
+    EXPECT_NE(a.value(), b.value()) << bit;
+  }
+}
+
 // The value itself is part of the promise "the same on every machine".
 TEST(StreamHash, IsTheSameEverywhere) {
   StreamHash h;
