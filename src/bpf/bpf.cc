@@ -18,7 +18,11 @@
 namespace uscx::bpf {
 
 Bpf::Impl::Impl(Bpf& owner, EngineKind kind)
-    : bpf(owner), objects(owner), timers(owner), ksyms(owner.window()) {
+    : bpf(owner),
+      objects(owner),
+      timers(owner),
+      ksyms(owner.window()),
+      trace_hooks(owner.any_trace_hook_) {
   add_helpers(helpers);
   engine = std::make_unique<Engine>(ExecEnvironment{&owner, owner.host(), owner.window(), helpers},
                                     kind);

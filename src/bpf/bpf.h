@@ -91,8 +91,7 @@ class Bpf {
   bool has_trace_hook(std::string_view name) const;
   /// Some program is attached to some function or tracepoint: false in most runs, and then what a
   /// tracepoint costs.
-  bool has_trace_hooks() const { return nr_tracing_links_ != 0; }
-  void count_tracing_links(int change) { nr_tracing_links_ += change; }
+  bool has_trace_hooks() const { return any_trace_hook_; }
   /// The same for fexit programs: `args_and_result` has the result after the arguments.
   void trace_exit_hook(std::string_view name, std::span<const u64> args_and_result);
 
@@ -123,7 +122,7 @@ class Bpf {
   Host& host_;
   AddressWindow& window_;
   btf::KernelVersion version_;
-  int nr_tracing_links_ = 0;
+  bool any_trace_hook_ = false;
   KfuncRegistry kfuncs_;
   std::vector<std::unique_ptr<StructOpsType>> types_;
   std::unique_ptr<Impl> impl_;

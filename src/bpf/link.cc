@@ -12,6 +12,7 @@ namespace uscx::bpf {
 
 void TraceHooks::add(Where where, const std::string& name, std::shared_ptr<Program> program) {
   (where == Where::kEntry ? entry_ : exit_)[name].push_back(std::move(program));
+  any_ = true;
 }
 
 void TraceHooks::remove(Where where, const std::string& name, const Program& program) {
@@ -20,6 +21,7 @@ void TraceHooks::remove(Where where, const std::string& name, const Program& pro
   if (it == table.end()) return;
   std::erase_if(it->second, [&](const auto& p) { return p.get() == &program; });
   if (it->second.empty()) table.erase(it);
+  any_ = !entry_.empty() || !exit_.empty();
 }
 
 const std::vector<std::shared_ptr<Program>>* TraceHooks::find(Where where,
@@ -40,14 +42,12 @@ class TracingLink final : public Link {
     where_ =
         attach_type == uapi::kTraceFexit ? TraceHooks::Where::kExit : TraceHooks::Where::kEntry;
     bpf_.impl().trace_hooks.add(where_, program->attach_name, program);
-    bpf_.count_tracing_links(1);
   }
 
   void release() override {
     if (released_) return;
     released_ = true;
     bpf_.impl().trace_hooks.remove(where_, program->attach_name, *program);
-    bpf_.count_tracing_links(-1);
   }
   int detach() override { return EOPNOTSUPP; }
 
