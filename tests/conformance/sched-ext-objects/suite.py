@@ -177,7 +177,8 @@ def without_case(context, version, name):
 def cases(context):
     if not context.uscx.exists():
         raise context.CannotRun(f"there is no {context.uscx}; make build first")
-    versions = sorted(path.name for path in context.kernels.glob("*") if path.is_dir())
+    # Beside the kernels lie the objects of others (scx-crates).
+    versions = sorted(path.name for path in context.kernels.glob("[0-9]*") if path.is_dir())
     if not versions:
         raise context.CannotRun(f"{context.kernels} is empty; make kernel-schedulers first")
     ledger = read_ledger(context.directory / "ledger.tsv")
