@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A CPU's runqueue and the per-CPU statistics beside it. */
 
+/* The order of this and the next is ours: what every wakeup and switch touches comes last, where the
+ * core's own part of a runqueue follows. */
 struct scx_rq {
-  u32 nr_running;
-  u32 flags;
-  u32 nr_immed;
-  bool in_select_cpu;
-  bool cpu_released;
-  bool kick_sync_pending;
-  u64 clock;
-  unsigned long kick_sync;
-  struct scx_dispatch_q local_dsq;
   struct scx_dispatch_q reject_dsq SINCE(7, 3);
   struct list_head runnable_list;
   struct list_head ddsp_deferred_locals;
@@ -30,27 +23,20 @@ struct scx_rq {
   u64 deferred_reenq_locals_seq UNTIL(7, 3);
   struct list_head deferred_reenq_locals;
   struct list_head deferred_reenq_users;
+  struct scx_dispatch_q local_dsq;
+  u32 nr_running;
+  u32 flags;
+  u32 nr_immed;
+  bool in_select_cpu;
+  bool cpu_released;
+  bool kick_sync_pending;
+  u64 clock;
+  unsigned long kick_sync;
 };
 
 struct sched_domain;
 
 struct rq {
-  unsigned int nr_running;
-  unsigned int ttwu_pending;
-  union {
-    struct task_struct *donor;
-    struct task_struct *curr;
-  };
-  struct task_struct *idle;
-  struct task_struct *stop;
-  u64 nr_switches;
-
-  /* clocks, ns */
-  u64 clock_task;
-  u64 clock_pelt;
-  u64 clock;
-
-  struct scx_rq scx;
   unsigned int nr_numa_running;
   unsigned int nr_preferred_running;
   unsigned long cpu_capacity;
@@ -74,6 +60,23 @@ struct rq {
   u64 max_idle_balance_cost;
   u64 prev_steal_time;
   atomic_t nr_iowait;
+
+  unsigned long : 64; /* so that the last line begins with nr_running */
+  unsigned long : 64;
+  struct scx_rq scx;
+
+  unsigned int nr_running;
+  unsigned int ttwu_pending;
+  union {
+    struct task_struct *donor;
+    struct task_struct *curr;
+  };
+  struct task_struct *idle;
+  struct task_struct *stop;
+  u64 nr_switches;
+  u64 clock_task;
+  u64 clock_pelt;
+  u64 clock;
 };
 
 enum cpu_usage_stat {

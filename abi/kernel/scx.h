@@ -14,22 +14,25 @@ struct scx_dsq_list_node {
 
 struct scx_dsq_pcpu;
 
+/* The order of this and the next is ours: what is touched most is at the end of a queue, and in the
+ * first lines of an entity. */
 struct scx_dispatch_q {
-  struct task_struct *first_task;
-  struct rb_root priq;
-  u32 nr;
-  u32 seq;
-  u64 id;
   raw_spinlock_t lock;
   struct list_head list;
   struct rhash_head hash_node;
   struct llist_node free_node;
-  struct scx_sched *sched;
   struct scx_dsq_pcpu *pcpu;
   struct callback_head rcu;
+  struct scx_sched *sched;
+  struct rb_root priq;
+  struct task_struct *first_task;
+  u32 nr;
+  u32 seq;
+  u64 id;
 };
 
 struct sched_ext_entity {
+  struct task_struct *kf_tasks[2];
   struct scx_sched *sched;
   struct scx_dispatch_q *dsq;
   atomic_long_t ops_state;
@@ -44,14 +47,13 @@ struct sched_ext_entity {
   u32 ops_qseq;
   u32 weight;
   u64 slice;
-  u64 dsq_vtime;
   atomic64_t slice_oob SINCE(7, 3);
   u64 ddsp_dsq_id;
   u64 ddsp_enq_flags;
   u64 ddsp_slice SINCE(7, 3);
   u64 ddsp_vtime SINCE(7, 3);
   unsigned long runnable_at;
-  struct task_struct *kf_tasks[2];
+  u64 dsq_vtime;
   struct rb_node dsq_priq;
   struct scx_dsq_list_node dsq_list;
   struct list_head runnable_node;

@@ -24,9 +24,6 @@ struct sched_avg {
 };
 
 struct sched_entity {
-  u64 exec_start;
-  u64 sum_exec_runtime;
-  u64 nr_migrations;
   struct load_weight load;
   struct rb_node run_node;
   u64 deadline;
@@ -47,6 +44,10 @@ struct sched_entity {
   struct cfs_rq *my_q;
   unsigned long runnable_weight;
   struct sched_avg avg;
+  /* Last, since what follows in task_struct is touched with it. */
+  u64 nr_migrations;
+  u64 exec_start;
+  u64 sum_exec_runtime;
 };
 
 struct sched_rt_entity {
@@ -73,49 +74,28 @@ struct thread_info {
   u32 cpu;
 };
 
+/* The order is ours (docs/abi.md). What every wakeup and switch touches lies in few cache lines,
+ * which src/sched/task.h checks; of an idle task only the first of them is touched. */
 struct task_struct {
-  /* The order is ours (docs/abi.md): what every wakeup and switch touches comes first, together. */
-  struct thread_info thread_info;
-  unsigned int __state;
-  unsigned int flags;
-  u8 on_cpu;
-  u8 on_rq;
-  u8 is_blocked;
+  /* wakeups */
+  unsigned int wakee_flips;
+  unsigned long wakee_flip_decay_ts;
+  struct task_struct *last_wakee;
   int recent_used_cpu;
-  int wake_cpu;
-  int nr_cpus_allowed;
-  unsigned short migration_disabled;
-  unsigned short migration_flags;
-  pid_t pid;
 
-  const cpumask_t *cpus_ptr;
+  /* classes and priority */
   const struct sched_class *sched_class;
   struct task_group *sched_task_group;
   int prio;
-  int static_prio;
   int normal_prio;
   unsigned int policy;
-  struct sched_info sched_info;
-  u64 utime;
-  u64 stime;
-  unsigned long nvcsw;
-  unsigned long nivcsw;
-  struct sched_entity se;
-  struct sched_ext_entity scx;
+  unsigned int rt_priority;
   struct sched_rt_entity rt;
 
   unsigned int saved_state;
   void *stack;
   refcount_t usage;
   unsigned int ptrace;
-
-  /* wakeups */
-  unsigned int wakee_flips;
-  unsigned long wakee_flip_decay_ts;
-  struct task_struct *last_wakee;
-
-  /* priority */
-  unsigned int rt_priority;
 
   /* affinity */
   unsigned long max_allowed_capacity;
@@ -149,6 +129,7 @@ struct task_struct {
 
   /* time */
   u64 gtime;
+  u64 stime;
   u64 start_time;
   u64 start_boottime;
   u64 timer_slack_ns;
@@ -164,6 +145,34 @@ struct task_struct {
   nodemask_t mems_allowed;
   struct callback_head rcu;
   refcount_t rcu_users;
+
+  /* From the end of `se` to the beginning of `scx`: one line. */
+  unsigned long : 64;
+  unsigned long : 64;
+  unsigned long : 64;
+  struct sched_entity se;
+  unsigned int __state;
+  unsigned int flags;
+  u8 on_cpu;
+  u8 on_rq;
+  u8 is_blocked;
+  pid_t pid;
+  unsigned short migration_disabled;
+  unsigned short migration_flags;
+  int wake_cpu;
+  struct sched_ext_entity scx;
+
+  /* One line. */
+  const cpumask_t *cpus_ptr;
+  int static_prio;
+  int nr_cpus_allowed;
+  struct sched_info sched_info;
+  u64 utime;
+  unsigned long nvcsw;
+
+  /* With the beginning of what the core has behind it. */
+  unsigned long nivcsw;
+  struct thread_info thread_info;
 };
 
 /* ---- kernel threads and workers, whose descriptions tracing programs read */

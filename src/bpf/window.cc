@@ -33,11 +33,11 @@ constexpr u64 kSpanTableBytes = u64{kSpans} * sizeof(Span);
 constexpr u64 kPage = 4096;
 constexpr u64 kChunk = 64ULL << 20;  // the range becomes usable in these: whole huge pages
 
-constexpr std::array<u32, 34> kClassSizes = {
-    16,   32,   48,   64,   80,   96,   112,   128,   160,   192,  224,  256,
-    320,  384,  448,  512,  640,  768,  896,   1024,  1280,  1536, 1792, 2048,
-    2560, 3072, 3584, 4080, 4096, 8192, 12288, 16384, 20480, 32768};
-constexpr u32 kNrClasses = 34;
+constexpr std::array<u32, 36> kClassSizes = {
+    16,   32,   48,   64,   80,   96,   112,  128,  160,   192,   224,   256,
+    320,  384,  448,  512,  640,  768,  896,  1024, 1088,  1280,  1536,  1792,
+    2048, 2560, 2880, 3072, 3584, 4080, 4096, 8192, 12288, 16384, 20480, 32768};
+constexpr u32 kNrClasses = kClassSizes.size();
 constexpr u32 kLargestSlot = 32768;
 
 /// Class by size in units of 16 bytes, rounded up.

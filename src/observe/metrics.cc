@@ -2,6 +2,7 @@
 #include "observe/metrics.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "sched/cgroup.h"
 #include "sched/flags.h"
@@ -12,11 +13,7 @@ namespace uscx::observe {
 using sched::Task;
 
 Metrics::Metrics(sched::Tracepoints& trace, u32 nr_cpus)
-    : cpus_(nr_cpus),
-      cpu_curr_(nr_cpus, 0),
-      cpu_cgroup_(nr_cpus),
-      cpu_cgroup_since_ns_(nr_cpus),
-      idle_cpus_(nr_cpus) {
+    : cpus_(nr_cpus), cpu_cgroup_(nr_cpus), cpu_cgroup_since_ns_(nr_cpus), idle_cpus_(nr_cpus) {
   trace.sched_switch.subscribe(
       [this](Nanos now, CpuId cpu, const Task& prev, u32 state, const Task& next) {
         on_switch(now.ns, cpu, prev, state, next);
@@ -35,7 +32,7 @@ Metrics::Metrics(sched::Tracepoints& trace, u32 nr_cpus)
       [this](Nanos, const Task&, const Task&) { forks_ += counting_; });
   trace.sched_process_exit.subscribe([this](Nanos, const Task&) { exits_ += counting_; });
   trace.sched_process_free.subscribe([this](const Task& p) {
-    if (p.slot < tasks_.size()) tasks_[p.slot] = {};
+    if (p.slot < tasks_.size()) tasks_[p.slot] = TaskState{};
   });
   trace.cgroup_mkdir.subscribe([this](Nanos, std::string_view path, u64) {
     any_cgroup_ = true;
@@ -44,7 +41,7 @@ Metrics::Metrics(sched::Tracepoints& trace, u32 nr_cpus)
   trace.cgroup_attach_task.subscribe(
       [this](Nanos now, const Task& p, std::string_view, std::string_view to) {
         const auto cpu = static_cast<u32>(p.cpu);
-        if (cpu_curr_[cpu] != p.pid) return;
+        if (p.on_cpu == 0) return;
         charge_cgroup(now.ns, p.cpu);
         cpu_cgroup_[cpu] = to == "/" ? "" : to;
       });
@@ -106,14 +103,16 @@ u32 Metrics::group_of(const Task& p) {
   const std::string label = p.group_label.empty() ? std::string(p.comm) : p.group_label;
   const auto [it, fresh] = group_numbers_.try_emplace(label, static_cast<u32>(groups_.size()));
   if (fresh) groups_.emplace_back();
+  USCX_ASSERT(groups_.size() < kNoGroup);
   return it->second;
 }
 
 Metrics::TaskState& Metrics::state_of(const Task& p) {
-  if (p.slot >= tasks_.size()) tasks_.resize(std::max<std::size_t>(p.slot + 1, tasks_.size() * 2));
+  if (p.slot >= tasks_.size()) [[unlikely]]
+    tasks_.resize(std::max<std::size_t>(p.slot + 1, tasks_.size() * 2));
   TaskState& task = tasks_[p.slot];
-  if (task.group == kIdle) [[unlikely]]
-    task.group = group_of(p);
+  if (task.group == kNoGroup) [[unlikely]]
+    task.group = group_of(p) & kNoGroup;
   return task;
 }
 
@@ -129,8 +128,7 @@ void Metrics::set_waiting(const Task& p, u64 now_ns, bool woken) {
   account_waste(now_ns);
   ++waiting_;
   task.state = State::kWaiting;
-  task.woken_ns = now_ns;
-  task.woken = woken;
+  task.woken_ns = woken ? now_ns : kNotWoken;
 }
 
 void Metrics::charge_cgroup(u64 now_ns, CpuId cpu) {
@@ -179,7 +177,6 @@ void Metrics::leave_cpu(u64 now_ns, CpuId cpu, const Task& prev, bool still_runn
 void Metrics::enter_cpu(u64 now_ns, CpuId cpu, const Task& next) {
   Cpu& c = cpus_[static_cast<u32>(cpu)];
   c.since_ns = now_ns;
-  cpu_curr_[static_cast<u32>(cpu)] = next.pid;
   if (any_cgroup_) {
     const std::string& path = sched::task_cgroup(next).path;
     cpu_cgroup_[static_cast<u32>(cpu)] = path == "/" ? "" : path;
@@ -206,9 +203,9 @@ void Metrics::enter_cpu(u64 now_ns, CpuId cpu, const Task& next) {
 
 void Metrics::on_executes(u64 now_ns, const Task& p) {
   TaskState& task = state_of(p);
-  if (!task.woken) return;
-  task.woken = false;
-  if (counting_ && task.woken_ns >= begin_ns_) wakeup_latency_.add(now_ns - task.woken_ns);
+  if (task.woken_ns == kNotWoken) return;
+  const u64 woken_ns = std::exchange(task.woken_ns, kNotWoken);
+  if (counting_ && woken_ns >= begin_ns_) wakeup_latency_.add(now_ns - woken_ns);
 }
 
 void Metrics::on_switch(u64 now_ns, CpuId cpu, const Task& prev, u32 prev_state, const Task& next) {

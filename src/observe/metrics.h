@@ -61,14 +61,16 @@ class Metrics {
 
  private:
   static constexpr u32 kIdle = ~0U;
+  static constexpr u32 kNoGroup = (1U << 24) - 1;  // not seen yet
+  static constexpr u64 kNotWoken = ~0ULL;
   enum class State : u8 { kSleeping, kWaiting, kRunning };
   struct TaskState {
-    u64 woken_ns = 0;   // of the wakeup that it has not run after yet
-    u32 group = kIdle;  // kIdle: not seen yet
-    State state = State::kSleeping;
-    bool woken = false;
-    bool ran = false;
+    u64 woken_ns = kNotWoken;  // of the wakeup that it has not run after yet; kNotWoken: none
+    u32 group : 24 = kNoGroup;
+    State state : 2 = State::kSleeping;
+    bool ran : 1 = false;
   };
+  static_assert(sizeof(TaskState) == 16);
 
   TaskState& state_of(const sched::Task& p);
   void set_waiting(const sched::Task& p, u64 now_ns, bool woken);
@@ -90,8 +92,7 @@ class Metrics {
   std::vector<TaskState> tasks_;  // by slot
   std::vector<Group> groups_;
   std::map<std::string, u32> group_numbers_;  // by label
-  std::vector<Pid> cpu_curr_;
-  std::vector<std::string> cpu_cgroup_;  // of what runs there; empty: the root
+  std::vector<std::string> cpu_cgroup_;       // of what runs there; empty: the root
   std::vector<u64> cpu_cgroup_since_ns_;
   std::map<std::string, u64, std::less<>> cgroup_self_ns_;  // all but the root
   bool any_cgroup_ = false;

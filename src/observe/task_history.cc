@@ -107,24 +107,20 @@ void TaskHistory::add(const Task& p, Nanos now, CpuId cpu, u32 text, Detail kind
   last_ns_ = now.ns;
   Index& index = index_[p.slot];
   index.pid = p.pid;
-  rings_[p.slot][index.count++ % kDepth] = {.at_ns = now.ns & kTimeMask,
-                                            .kind = static_cast<u64>(kind) & 3,
-                                            .what = text & (kMaxTexts - 1),
-                                            .detail = detail,
-                                            .cpu = cpu};
+  rings_[p.slot].events[index.count++ % kDepth] = Event(now.ns, kind, text, detail, cpu);
 }
 
 /// The last moment before now that ends like the event's.
 u64 TaskHistory::whole_time(const Event& event) const {
-  const u64 at_ns = (last_ns_ & ~kTimeMask) | event.at_ns;
+  const u64 at_ns = (last_ns_ & ~kTimeMask) | event.at_ns();
   return at_ns > last_ns_ ? at_ns - kTimeMask - 1 : at_ns;
 }
 
 std::string TaskHistory::format(const Event& event) const {
   const u64 at_ns = whole_time(event);
   std::string line = fmt::format("{}.{:09} CPU {:<4} {}", at_ns / 1'000'000'000,
-                                 at_ns % 1'000'000'000, event.cpu, texts_[event.what]);
-  switch (static_cast<Detail>(event.kind)) {
+                                 at_ns % 1'000'000'000, event.cpu, texts_[event.what()]);
+  switch (event.kind()) {
     case Detail::kNone:
       break;
     case Detail::kCpu:
@@ -146,7 +142,7 @@ std::vector<std::string> TaskHistory::lines(Pid pid) const {
   if (it == index_.end() || pid == 0) return out;
   const Ring& ring = rings_[static_cast<std::size_t>(it - index_.begin())];
   for (u32 i = it->count - std::min(it->count, kDepth); i < it->count; ++i) {
-    out.push_back(format(ring[i % kDepth]));
+    out.push_back(format(ring.events[i % kDepth]));
   }
   return out;
 }

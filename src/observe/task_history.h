@@ -27,16 +27,29 @@ class TaskHistory {
   /// number.
   static constexpr u64 kTimeMask = (1ULL << 48) - 1;
   static constexpr u32 kMaxTexts = 1U << 14;
+  /// Written whole, and so never read first, for which its line would have to be waited for.
   struct Event {
     enum class Detail : u8 { kNone, kCpu, kDsq, kPid };
-    u64 at_ns : 48 = 0;  // 78 hours, and it begins anew: see whole_time()
-    u64 kind : 2 = 0;
-    u64 what : 14 = 0;  // index of texts_
-    u32 detail = 0;     // of a DSQ: index of dsqs_
+    static constexpr u32 kTimeBits = 48, kKindBits = 2;
+    Event() = default;
+    Event(u64 at_ns, Detail kind, u32 what, u32 detail_, CpuId cpu_)
+        : word((at_ns & kTimeMask) | static_cast<u64>(kind) << kTimeBits |
+               u64{what} << (kTimeBits + kKindBits)),
+          detail(detail_),
+          cpu(cpu_) {}
+    u64 at_ns() const { return word & kTimeMask; }  // 78 hours, and it begins anew: whole_time()
+    Detail kind() const { return static_cast<Detail>(word >> kTimeBits & 3); }
+    u32 what() const { return static_cast<u32>(word >> (kTimeBits + kKindBits)); }  // of texts_
+
+    u64 word = 0;
+    u32 detail = 0;  // of a DSQ: see dsq_detail()
     CpuId cpu = 0;
   };
   static_assert(sizeof(Event) == 16);
-  using Ring = std::array<Event, kDepth>;
+  /// Of whole lines: a task's are its own.
+  struct alignas(64) Ring {
+    std::array<Event, kDepth> events;
+  };
   /// What is small lies apart from the rings, where all of it stays in the cache.
   struct Index {
     Pid pid = 0;    // 0: no task has this slot

@@ -39,6 +39,13 @@ struct Step {
   static Step exit() { return {.kind = Kind::kExit}; }
 };
 
+/// A compute step in progress.
+struct Computation {
+  Nanos work{};      // left to do
+  u32 fraction = 0;  // the machine's: what has been done beyond that, in 1/1024 ns
+  bool scaled = true;
+};
+
 class Behaviour {
  public:
   virtual ~Behaviour() = default;

@@ -35,10 +35,18 @@ u64 Kernel::update_curr_common(Rq& r) {
   curr.se.sum_exec_runtime += delta;
   (curr.is_kthread() ? curr.stime : curr.utime) += delta;
   const bool nice = curr.static_prio > DEFAULT_PRIO;
-  r.cpustat->cpustat[curr.is_kthread() ? abi::CPUTIME_SYSTEM
-                     : nice            ? abi::CPUTIME_NICE
-                                       : abi::CPUTIME_USER] += delta;
+  r.times.add(curr.is_kthread() ? abi::CPUTIME_SYSTEM
+              : nice            ? abi::CPUTIME_NICE
+                                : abi::CPUTIME_USER,
+              delta);
   return delta;
+}
+
+void CpuTimes::publish() {
+  for (u32 what = 0; what < kIdle; ++what) stat_->cpustat[what] += unpublished_ns_[what];
+  stat_->cpustat[abi::CPUTIME_IDLE] += unpublished_ns_[kIdle];
+  std::ranges::fill(unpublished_ns_, 0);
+  sum_ns_ = 0;
 }
 
 Rq& Kernel::task_rq_lock(Task& p) {

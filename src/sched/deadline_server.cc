@@ -81,7 +81,7 @@ void Kernel::Private::dl_replenish(DlServer& s) {
 void Kernel::Private::dl_server_start(DlServer& s) {
   s.defer_idle = false;
   if (s.active || !s.attached || s.reserved_ns == 0 || !s.rq.online) return;
-  s.rq.current()->klass->update_curr(s.rq);
+  k.class_of(s.rq, *s.rq.current()).update_curr(s.rq);
   s.active = true;
   dl_enqueue(s, false);
   if (s.queued) k.resched_curr(s.rq);

@@ -36,9 +36,12 @@ class IdleClass final : public SchedClass {
     k_.set_cpus_allowed_common(p, mask);
   }
   void task_tick(Rq& rq, Task&, bool) override { update_curr(rq); }
-  /// Idle time is time that the servers' classes could have had.
+  /// Idle time is time that the servers' classes could have had. Linux: update_curr_idle().
   void update_curr(Rq& rq) override {
-    const u64 delta_ns = k_.update_curr_common(rq);
+    abi::u64& since = rq.idle_task()->se.exec_start;
+    if (rq.clock_task <= since) return;
+    const u64 delta_ns = rq.clock_task - since;
+    since = rq.clock_task;
     Kernel::Private& priv = KernelInternals::of(k_);
     priv.dl_server_update(rq.dl->fair, delta_ns, true);
     priv.dl_server_update(rq.dl->ext, delta_ns, true);

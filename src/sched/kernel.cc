@@ -148,7 +148,7 @@ void Kernel::Private::make_runqueues() {
     rq->nohz_full = info.nohz_full;
     rq->cpu_capacity = info.capacity;
     rq->clock = rq->clock_task = k.now().ns;
-    rq->switched_at_ns = rq->idle_since_ns = k.now().ns;
+    rq->switched_at_ns = k.now().ns;
     rq->wake_work = std::make_unique<WakeWork>(cpu);
     rq->irq_held = &k.irq_held_;
     if (k.explored()) {
@@ -235,7 +235,8 @@ Kernel::Kernel(const KernelConfig& config, Machine& machine)
   private_->register_ksyms();
   ext_->init_rqs();
   for (Rq* rq : rqs_) {
-    rq->dl = std::make_shared<DlRq>(*rq, *fair_, ext_class());
+    rq->dl_owner = std::make_shared<DlRq>(*rq, *fair_, ext_class());
+    rq->dl = rq->dl_owner.get();
     rq->dl->fair.attached = true;  // the other when there is a scheduler
   }
   for (Rq* rq : rqs_) ext_->init_task_entity(*rq->idle_task());

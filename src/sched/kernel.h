@@ -145,11 +145,11 @@ class Kernel final : public bpf::Host {
   void irq_timer(CpuId cpu, Timer& timer);
   void irq_work(CpuId cpu, IrqWork& work);
   /// The current task of `cpu` has finished its compute step (or was just switched in): runs its
-  /// behaviour or fiber until it computes again, or something else runs here. Returns the step that
-  /// the CPU's current task computes now, for the machine to time: it takes what is done off
-  /// `Step::work`, and asks again at 0. Null: nothing to time, since another task was switched in
-  /// meanwhile (Machine::switched() was told, and asks once the switch is paid for), or it is idle.
-  Step* run_current(CpuId cpu);
+  /// behaviour or fiber until it computes again, or something else runs here. The machine times
+  /// Task::pending where Task::step_valid says that it is something: it takes what is done off its
+  /// work, and asks again at 0. Nothing is to time where another task was switched in meanwhile
+  /// (Machine::switched() was told, and asks once the switch is paid for), or it is idle.
+  void run_current(CpuId cpu);
 
   // --- tasks ----------------------------------------------------------------------------------
   /// Makes a task outside of any other (the machine's first processes), wakes it, and returns. On a
@@ -285,6 +285,9 @@ class Kernel final : public bpf::Host {
   SchedClass& dl_class() { return *dl_; }
   SchedClass& idle_class() { return *idle_; }
   SchedClass& stop_class() { return *stop_; }
+  /// p's, who runs on `r`, stops running or is about to. An idle task, which is in no cache when a
+  /// CPU turns to it, is known by its address.
+  SchedClass& class_of(const Rq& r, const Task& p) { return &p == r.idle ? *idle_ : *p.klass; }
   SchedClass& ext_class();
 
   // --- bpf::Host

@@ -34,7 +34,7 @@ void Kernel::Private::register_ksyms() {
     }
   }
   auto* stat = make_array<abi::kernel_cpustat>(k, "kernel_cpustat");
-  for (Rq* rq : k.rqs_) rq->cpustat = &stat[rq->id];
+  for (Rq* rq : k.rqs_) rq->times.publish_in(&stat[rq->id]);
 
   auto** policies = make_array<abi::cpufreq_policy*>(k, "cpufreq_cpu_data");
   for (u32 cpu = 0; cpu < k.nr_cpus(); ++cpu) {

@@ -22,31 +22,26 @@ void fetch_lines(const First& first, const Last& last) {
 }  // namespace
 
 void prefetch_rq(const Rq& rq) {
-  fetch_lines(rq.nr_running, rq.scx.local_dsq.nr);
-  fetch_lines(rq.id, rq.preempted_count);
+  fetch_lines(rq.scx.local_dsq.nr, rq.preempted_count);
 }
 
 void prefetch_rq_parts(const Rq& rq) {
-  const ext::ExtRq* ext = rq.ext.get();
-  fetch_lines(*ext, ext->deferred_reenq_locals);
-  fetch_lines(rq.dl->ext, rq.dl->ext.defer_idle);
-  __builtin_prefetch(&rq.cpustat->cpustat);
+  __builtin_prefetch(rq.ext);
+  __builtin_prefetch(&rq.dl->ext);
 }
 
 void prefetch_local_dsq(const Rq& rq) {
   const ext::Dsq* local = rq.ext->local_dsq;
-  fetch_lines(*local, local->cursors);
+  fetch_lines(local->nr, local->cursors);
 }
 
-void prefetch_task(const Task* p, CpuId cpu) {
-  fetch_lines(p->thread_info, p->se.nr_migrations);
-  fetch_lines(p->scx.sched, p->scx.kf_tasks);
-  __builtin_prefetch(&p->cpus_mask.bits[static_cast<u32>(cpu) / 64]);
-  fetch_lines(p->klass, p->nr_migrations);
+void prefetch_task(const Task* p) {
+  fetch_lines(p->se.nr_migrations, p->scx.dsq_vtime);
+  fetch_lines(p->cpus_ptr, p->deferred);
 }
 
 void prefetch_current(const Rq& rq) {
-  prefetch_task(rq.current(), rq.id);
+  prefetch_task(rq.current());
 }
 
 void prefetch_behaviour(const Task& p) {

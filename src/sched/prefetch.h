@@ -19,8 +19,8 @@ void prefetch_rq_parts(const Rq& rq);
 void prefetch_local_dsq(const Rq& rq);
 /// Likewise: who runs there, or its idle task.
 void prefetch_current(const Rq& rq);
-/// The task, which last ran on `cpu`, will be woken, or stop running, soon. Not read.
-void prefetch_task(const Task* p, CpuId cpu);
+/// The task will be woken, or stop running, soon. Not read.
+void prefetch_task(const Task* p);
 /// The task, which has a behaviour, is asked for its next step soon. Reads it.
 void prefetch_behaviour(const Task& p);
 

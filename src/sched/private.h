@@ -127,7 +127,7 @@ struct Kernel::Private {
   void preempt_schedule_irq(Rq& rq);
 
   // run.cc
-  Step* run(CpuId cpu);
+  void run(CpuId cpu);
   void take_step(Task& p);
   bool run_deferred(CpuId cpu, Task& p);
   bool resume_fiber(CpuId cpu, Task& p);

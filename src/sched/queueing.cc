@@ -30,8 +30,6 @@ bool Kernel::dequeue_task(Rq& r, Task& p, int flags) {
 void Kernel::activate_task(Rq& r, Task& p, int flags) {
   if (p.on_rq_migrating()) {
     flags |= ENQUEUE_MIGRATED;
-  } else {
-    p.runnable_since_ns = now().ns;
   }
   enqueue_task(r, p, flags);
   p.set_on_rq(TASK_ON_RQ_QUEUED);
@@ -53,7 +51,6 @@ void Kernel::set_task_cpu(Task& p, CpuId cpu) {
     trace_.sched_migrate_task(now(), p, p.cpu, cpu);
     trace_programs(*this, "sched_migrate_task", p, static_cast<u32>(cpu));
     ++p.se.nr_migrations;
-    ++p.nr_migrations;
     ++nr_migrations;
   }
   p.cpu = p.wake_cpu = cpu;

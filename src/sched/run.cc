@@ -9,26 +9,25 @@ namespace {
 constexpr u32 kMaxFreeSteps = 100'000;
 }  // namespace
 
-Step* Kernel::run_current(CpuId cpu) {
+void Kernel::run_current(CpuId cpu) {
   KernelInternals entry(*this, cpu);
-  return private_->run(cpu);
+  private_->run(cpu);
 }
 
-Step* Kernel::Private::run(CpuId cpu) {
+void Kernel::Private::run(CpuId cpu) {
   Rq& rq = k.rq(cpu);
   for (u32 free_steps = 0;; ++free_steps) {
     USCX_ASSERT(free_steps < kMaxFreeSteps);
     const Task* before = rq.current();
     irq_exit(rq);
-    if (rq.current() != before) return nullptr;
+    if (rq.current() != before || before == rq.idle_task()) return;
 
     Task& p = *rq.current();
-    if (p.is_idle()) return nullptr;
     k.trace_.task_executes(k.now(), cpu, p);
     if (p.pending_signals != 0 && !p.kernel_stack && !p.deferred_valid) {
       if (!deliver_signals(cpu, p)) {
         irq_exit(rq);
-        return nullptr;
+        return;
       }
     }
     if (p.interrupted_work.ns > 0) {
@@ -36,7 +35,7 @@ Step* Kernel::Private::run(CpuId cpu) {
       p.interrupted_work = {};
       p.step_valid = true;
     }
-    if (p.step_valid && p.pending.work.ns > 0) return &p.pending;
+    if (p.step_valid && p.pending.work.ns > 0) return;
     p.step_valid = false;
     bool stays = true;
     if (p.deferred_valid) {
@@ -48,7 +47,7 @@ Step* Kernel::Private::run(CpuId cpu) {
     }
     if (!stays) {
       irq_exit(rq);  // schedule() itself may have asked for another
-      return nullptr;
+      return;
     }
   }
 }
@@ -58,7 +57,7 @@ void Kernel::Private::take_step(Task& p) {
   Step step = p.behaviour->next(k, p);
   USCX_ASSERT(k.held().empty());
   if (step.kind == Step::Kind::kCompute) {
-    p.pending = std::move(step);
+    p.pending = {.work = step.work, .scaled = step.scaled};
     p.step_valid = true;
     return;
   }
@@ -70,17 +69,17 @@ void Kernel::Private::take_step(Task& p) {
   const Costs& costs = k.costs();
   u64 cost = p.is_kthread() ? 0 : costs.syscall_ns;
   if (step.kind == Step::Kind::kExit) cost = costs.exit_ns - costs.exit_ns / 128;
-  p.deferred = std::move(step);
+  p.deferred.kind = step.kind;
+  p.deferred.state = step.state;
+  if (step.kind == Step::Kind::kCall) p.deferred.call = std::move(step.call);
   p.deferred_valid = true;
-  p.pending = Step::compute(Nanos{cost}, false);
-  p.step_valid = cost > 0;
+  p.set_pending(Nanos{cost});
 }
 
 /// Does the system call. False where another task runs now.
 bool Kernel::Private::run_deferred(CpuId cpu, Task& p) {
-  Step step = std::move(p.deferred);
   p.deferred_valid = false;
-  switch (step.kind) {
+  switch (p.deferred.kind) {
     case Step::Kind::kBlock:
       // A signal that came before it slept: it does not. Linux: signal_pending_state().
       if (p.pending_signals != 0 && (p.__state & TASK_INTERRUPTIBLE) != 0) p.__state = TASK_RUNNING;
@@ -98,11 +97,8 @@ bool Kernel::Private::run_deferred(CpuId cpu, Task& p) {
         // and files; little is left to do once the parent has been told.
         const bool alive = p.exit_stage == ExitStage::kAlive;
         alive ? exit_begin(p) : exit_notify(p);
-        p.deferred = std::move(step);
         p.deferred_valid = true;
-        const u64 exit_ns = k.costs().exit_ns;
-        p.pending = Step::compute(Nanos{exit_ns / 256}, false);
-        p.step_valid = p.pending.work.ns > 0;
+        p.set_pending(Nanos{k.costs().exit_ns / 256});
         return true;
       }
       // do_task_dead(): the last reference goes once it is off its CPU.
@@ -118,7 +114,7 @@ bool Kernel::Private::run_deferred(CpuId cpu, Task& p) {
       }
       p.kernel_stack = std::move(fiber_pool.back());
       fiber_pool.pop_back();
-      p.kernel_stack->start([&p, call = std::move(step.call)] { call(p); });
+      p.kernel_stack->start([&p, call = std::move(p.deferred.call)] { call(p); });
       return resume_fiber(cpu, p);
     }
     case Step::Kind::kCompute:
@@ -161,8 +157,7 @@ void Kernel::consume(Nanos duration) {
     return;
   }
   Task& p = current();
-  p.pending = Step::compute(duration, false);
-  p.step_valid = true;
+  p.set_pending(duration);
   private_->suspend(Suspend::kComputing);
 }
 

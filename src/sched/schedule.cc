@@ -11,13 +11,6 @@ namespace {
 
 constexpr u32 kMaxPreemptionsPerInstant = 16;
 
-void put_prev_set_next(Rq& rq, Task& prev, Task& next) {
-  USCX_ASSERT(rq.current() == &prev);
-  if (&next == &prev) return;
-  prev.klass->put_prev_task(rq, prev, &next);
-  next.klass->set_next_task(rq, next, true);
-}
-
 void sched_info_switch(Rq& rq, Task& prev, Task& next) {
   if (!prev.is_idle() && prev.on_rq_queued() && prev.sched_info.last_queued == 0) {
     prev.sched_info.last_queued = rq.clock;
@@ -36,10 +29,11 @@ void sched_info_switch(Rq& rq, Task& prev, Task& next) {
 /// The highest class, from `klass` down, that has a say in who runs next. Those of dl and rt
 /// pull when one of their tasks stops, and that of fair when it has none.
 SchedClass& Kernel::Private::next_to_ask(const SchedClass* klass, const Rq& rq, const Task& prev) {
+  const SchedClass* prev_klass = &k.class_of(rq, prev);
   const int rank = klass == nullptr ? k.stop_->rank() : klass->rank() - 1;
   if (rank >= k.stop_->rank() && rq.stop != nullptr) return *k.stop_;
-  if (rank >= k.dl_->rank() && (rq.nr_dl != 0 || prev.klass == k.dl_.get())) return *k.dl_;
-  if (rank >= k.rt_->rank() && (rq.nr_rt != 0 || prev.klass == k.rt_.get())) return *k.rt_;
+  if (rank >= k.dl_->rank() && (rq.nr_dl != 0 || prev_klass == k.dl_.get())) return *k.dl_;
+  if (rank >= k.rt_->rank() && (rq.nr_rt != 0 || prev_klass == k.rt_.get())) return *k.rt_;
   if (rank >= k.fair_->rank() && !k.ext_->switched_all()) return *k.fair_;
   if (rank >= k.ext_class().rank() && k.ext_->enabled()) return k.ext_class();
   return *k.idle_;
@@ -54,8 +48,13 @@ Task& Kernel::Private::pick_next_task(Rq& rq, Task& prev) {
     // After a retry all are asked again: the lock was dropped.
     asked = pick.retry ? nullptr : &klass;
     if (pick.task == nullptr) continue;
-    put_prev_set_next(rq, prev, *pick.task);
-    return *pick.task;
+    USCX_ASSERT(rq.current() == &prev);
+    Task& next = *pick.task;
+    if (&next != &prev) {
+      k.class_of(rq, prev).put_prev_task(rq, prev, &next);
+      k.class_of(rq, next).set_next_task(rq, next, true);
+    }
+    return next;
   }
 }
 
@@ -86,7 +85,7 @@ bool Kernel::Private::schedule(CpuId cpu, ScheduleMode mode) {
     }
     next = &pick_next_task(rq, prev);
   }
-  rq.next_klass = next->klass;
+  rq.next_klass = &k.class_of(rq, *next);
   rq.need_resched = false;
   if (next == &prev) {
     if (rq.nohz_full) update_tick_dependency(rq);
@@ -115,16 +114,13 @@ void Kernel::Private::context_switch(Rq& rq, Task& prev, Task& next, u32 prev_st
   ++rq.nr_switches;
   ++k.nr_switches;
   rq.curr = &next;
-  ++(voluntary ? prev.nvcsw : prev.nivcsw);
+  if (!prev.is_idle()) ++(voluntary ? prev.nvcsw : prev.nivcsw);
   k.trace_.sched_switch(now, rq.id, prev, prev_state, next);
 
   sched_info_switch(rq, prev, next);
   if (!prev.is_idle()) rq.busy_ns += now.ns - rq.switched_at_ns;
-  if (prev.is_idle()) rq.cpustat->cpustat[abi::CPUTIME_IDLE] += now.ns - rq.switched_at_ns;
+  if (prev.is_idle()) rq.times.add(abi::CPUTIME_IDLE, now.ns - rq.switched_at_ns);
   rq.switched_at_ns = now.ns;
-  if (next.is_idle()) rq.idle_since_ns = now.ns;
-  // Of an idle task, which is in no cache when a CPU turns to it, as little as possible.
-  if (!prev.is_idle() && prev.on_rq_queued()) prev.runnable_since_ns = now.ns;
   if (!next.is_idle()) next.woken_at_ns = 0;
 
   next.on_cpu = 1;
@@ -199,6 +195,7 @@ void Kernel::irq_tick(CpuId cpu) {
   current().klass->task_tick(r, current(), false);
   ext_->tick(r);
   rq_unlock(r);
+  r.times.publish();
   private_->charge(costs().tick_ns);  // the clock was read first
   private_->rcu_quiescent(cpu);
   if (private_->rcu.nr_pending != 0 && now().ns >= private_->rcu.stall_at_ns) {

@@ -48,8 +48,7 @@ bool Kernel::Private::deliver_signals(CpuId cpu, Task& p) {
     p.interrupted_work = {};
     p.deferred = Step::exit();
     p.deferred_valid = true;
-    p.pending = Step::compute(Nanos{exit_ns - exit_ns / 128}, false);
-    p.step_valid = p.pending.work.ns > 0;
+    p.set_pending(Nanos{exit_ns - exit_ns / 128});
     return true;
   }
   p.__state = TASK_STOPPED;

@@ -36,42 +36,37 @@ enum class ExitStage : u8 { kAlive, kExiting, kNotified };
 struct Task : abi::task_struct {
   explicit Task(std::string name);
 
-  // What every wakeup and switch touches comes first, together: with thousands of tasks nothing of
-  // one is in a cache when it is wanted, and prefetch.cc asks for these lines.
+  // What every wakeup and switch touches comes first, line by line: with thousands of tasks nothing
+  // of one is in a cache when it is wanted, and prefetch.cc asks for these lines.
 
-  // --- scheduler core, hot ------------------------------------------------------------------
+  // --- with nivcsw and thread_info
   SchedClass* klass = nullptr;  // p->sched_class
   CpuId cpu = 0;                // task_cpu()
   u32 slot = 0;                 // dense number among the tasks there are: observers index by it
   int on_rq_state = 0;          // p->on_rq: 0, TASK_ON_RQ_QUEUED, TASK_ON_RQ_MIGRATING
   u32 pending_signals = 0;      // bit per number, of SIGKILL, SIGSTOP
-  RankedLock pi_lock;           // affinity, policy and wakeups; before the rq lock
-  ListNode wake_node;           // Rq::wake_list, from a queued wakeup until it is done
-  ListNode scx_runnable_node;   // rq->scx.runnable_list
-  ListNode scx_dsq_node;        // FIFO position in its DSQ
+  u64 woken_at_ns = 0;          // last wakeup that has not led to a run yet; 0: none
 
-  // --- what it does -------------------------------------------------------------------------
+  // --- where it is queued
+  RankedLock pi_lock;          // affinity, policy and wakeups; before the rq lock
+  ListNode scx_runnable_node;  // rq->scx.runnable_list
+  ListNode scx_dsq_node;       // FIFO position in its DSQ
+
+  // --- what it does
   std::unique_ptr<Behaviour> behaviour;
   std::unique_ptr<Fiber> kernel_stack;  // present while a system call (Step::kCall) is in progress
   // The compute step in progress; the machine takes what has been done off `pending.work`.
-  Step pending{};
-  Step deferred{};          // what follows once the system call's entry is paid for
-  bool step_valid = false;  // `pending` still has something to do
-  bool deferred_valid = false;
+  Computation pending{};
+  bool step_valid = false;       // `pending` still has something to do
+  bool deferred_valid = false;   // so has `deferred`
   bool wakeup_migrated = false;  // p->sched_remote_wakeup
-  Nanos interrupted_work{};      // what a signal cut off `pending`
-
-  // --- the machine's own --------------------------------------------------------------------
-  CpuId ran_on = kNoCpu;  // where it last had a CPU: its caches are warm there
-  u32 work_fraction = 0;  // of `pending`'s work, 1/1024 ns done beyond what it says
-
-  // --- for the observers: when things last happened (virtual ns) ---------------------------
-  u64 woken_at_ns = 0;  // last wakeup that has not led to a run yet; 0: none
-  u64 runnable_since_ns = 0;
-  u64 nr_migrations = 0;
+  CpuId ran_on = kNoCpu;     // the machine's: where it last had a CPU, its caches are warm there
+  Nanos interrupted_work{};  // what a signal cut off `pending`
+  Step deferred{};           // what follows once the system call's entry is paid for
 
   // --- scheduler core, cold -----------------------------------------------------------------
   u64 created_at_ns = 0;
+  ListNode wake_node;     // Rq::wake_list, from a queued wakeup until it is done
   ListNode all_node;      // Kernel::tasks, by creation
   ListNode life_node;     // from allocation until it is freed
   ListNode rq_node;       // a class's queue (rt)
@@ -105,10 +100,25 @@ struct Task : abi::task_struct {
     on_rq_state = state;
     on_rq = static_cast<u8>(state);
   }
+  /// The kernel computes for `work`, which takes as long on every CPU.
+  void set_pending(Nanos work) {
+    pending = {.work = work, .scaled = false};
+    step_valid = work.ns > 0;
+  }
   u64 address() const { return reinterpret_cast<u64>(static_cast<const abi::task_struct*>(this)); }
 
   static Task* from(abi::task_struct* p) { return static_cast<Task*>(p); }
   static const Task* from(const abi::task_struct* p) { return static_cast<const Task*>(p); }
 };
+
+// Of an idle task only this line is touched, of others this one and six more: see prefetch.cc.
+static_assert(offsetof(abi::task_struct, se.nr_migrations) % 64 == 0);
+static_assert(offsetof(abi::task_struct, scx.sched) -
+                  offsetof(abi::task_struct, se.nr_migrations) ==
+              64);
+static_assert(offsetof(abi::task_struct, scx.dsq_priq) - offsetof(abi::task_struct, scx.sched) ==
+              128);
+static_assert(offsetof(abi::task_struct, cpus_ptr) % 64 == 0);
+static_assert(offsetof(abi::task_struct, nivcsw) - offsetof(abi::task_struct, cpus_ptr) == 64);
 
 }  // namespace uscx::sched

@@ -9,7 +9,11 @@ namespace uscx::sched {
 
 bool Kernel::is_cpu_allowed(const Task& p, CpuId cpu) const {
   if (cpu < 0 || static_cast<u32>(cpu) >= nr_cpus()) return false;
-  if (!bitmap::test(p.cpus_ptr->bits, static_cast<u32>(cpu))) return false;
+  // Who may run anywhere has a mask that is in no cache.
+  if (static_cast<u32>(p.nr_cpus_allowed) < nr_cpus() &&
+      !bitmap::test(p.cpus_ptr->bits, static_cast<u32>(cpu))) {
+    return false;
+  }
   // What cannot go elsewhere stays while its CPU goes down.
   const bool stays = p.migration_disabled != 0 || kthread_is_per_cpu(p);
   const abi::cpumask& served = stays ? *online_mask_ : *active_mask_;

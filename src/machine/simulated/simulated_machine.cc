@@ -12,7 +12,6 @@
 
 namespace uscx::machine {
 
-using sched::Step;
 using sched::Task;
 
 namespace {
@@ -140,7 +139,7 @@ void SimulatedMachine::prefetch(Handle next) const {
   sched::prefetch_rq(rq);
   if (event.kind == Kind::kTimer) {
     __builtin_prefetch(event.target);
-    if (event.sleeper != nullptr) sched::prefetch_task(event.sleeper, event.cpu);
+    if (event.sleeper != nullptr) sched::prefetch_task(event.sleeper);
   } else {
     sched::prefetch_current(rq);
   }
@@ -165,7 +164,7 @@ void SimulatedMachine::prefetch_arrived() {
     sched::prefetch_rq(kernel_->rq(event.cpu));
     if (event.kind != Kind::kTimer) continue;
     __builtin_prefetch(event.target);
-    if (event.sleeper != nullptr) sched::prefetch_task(event.sleeper, event.cpu);
+    if (event.sleeper != nullptr) sched::prefetch_task(event.sleeper);
   }
   for (const Handle handle : batch) {
     const Event& event = queue_.at(handle);
@@ -242,10 +241,9 @@ void SimulatedMachine::progress(CpuId cpu) {
   if (c.step != nullptr) {
     USCX_ASSERT(c.step->work.ns == 0);
     c.task->step_valid = false;
-    c.task->work_fraction = 0;
+    c.step->fraction = 0;
     c.step = nullptr;
   }
-  // What it returns is the pending step of whoever is current then; settle() finds it there.
   kernel_->run_current(cpu);
 }
 
@@ -271,16 +269,20 @@ void SimulatedMachine::account(Cpu& c) {
   elapsed -= paid;
   if (c.step == nullptr || elapsed == 0) return;
   const u64 capacity = c.step->scaled ? c.capacity : kFullCapacity;
-  const auto units = static_cast<unsigned __int128>(elapsed) * capacity + c.task->work_fraction;
+  if (capacity == kFullCapacity) {
+    c.step->work.ns -= std::min(elapsed, c.step->work.ns);
+    return;
+  }
+  const auto units = static_cast<unsigned __int128>(elapsed) * capacity + c.step->fraction;
   const u64 done = static_cast<u64>(units / kFullCapacity);
-  c.task->work_fraction = static_cast<u32>(units % kFullCapacity);
+  c.step->fraction = static_cast<u32>(units % kFullCapacity);
   c.step->work.ns -= std::min(done, c.step->work.ns);
 }
 
 u64 SimulatedMachine::time_left(const Cpu& c) const {
   if (c.step == nullptr) return c.overhead_ns;
   const u32 capacity = c.step->scaled ? c.capacity : kFullCapacity;
-  return c.overhead_ns + wall_time(c.step->work.ns, c.task->work_fraction, capacity);
+  return c.overhead_ns + wall_time(c.step->work.ns, c.step->fraction, capacity);
 }
 
 /// After a kernel entry: takes up the current task's step and times it.
@@ -290,9 +292,7 @@ void SimulatedMachine::settle(Cpu& c) {
     if (queue_.armed(c.progress)) queue_.disarm(c.progress);
     return;
   }
-  if (c.step == nullptr && c.task->step_valid && c.task->pending.kind == Step::Kind::kCompute) {
-    c.step = &c.task->pending;
-  }
+  if (c.step == nullptr && c.task->step_valid) c.step = &c.task->pending;
   const u64 due = now_ + time_left(c);
   if (!queue_.armed(c.progress) || queue_.time(c.progress) != due) queue_.arm(c.progress, due);
 }

@@ -68,11 +68,11 @@ class SimulatedMachine : public sched::Machine {
   using Kind = Event::Kind;
   /// What a CPU does: first it pays `overhead_ns`, then it computes `step`, or asks the kernel for
   /// one where that is null. All as of `since_ns`.
-  struct Cpu {
+  struct alignas(64) Cpu {
     Handle progress;  // that will be over
     Handle tick;
     sched::Task* task = nullptr;  // null: idle
-    sched::Step* step = nullptr;
+    sched::Computation* step = nullptr;
     u64 since_ns = 0;
     u64 overhead_ns = 0;
     u32 capacity = 1024;

@@ -52,6 +52,7 @@ void switch_cpu(Sched& sch, Rq& rq, bool on) {
   SchedCpu& cpu = sch.cpu(rq.id);
   const bool was = cpu.bypassing;
   cpu.bypassing = sch.bypass_depth != 0;
+  sch.nr_bypassing += cpu.bypassing - was;
   if (was && !cpu.bypassing) rq.scx.flags |= abi::SCX_RQ_ROOT_IDLE_RENOTIFY;
   if (!sch.ext.enabled()) return;
 

@@ -52,10 +52,11 @@ void move_remote_task_to_local_dsq(Sched& sch, Task& p, u64 enq_flags, Rq& src_r
   switch_rq_lock(kernel, src_rq, dst_rq);
 
   ExtRq& dst = ext_rq(dst_rq);
-  USCX_ASSERT(dst.remote_activate_enq_flags == 0);
+  USCX_ASSERT(!dst.remote_activates);
+  dst.remote_activates = true;
   dst.remote_activate_enq_flags = enq_flags;
   kernel.activate_task(dst_rq, p, 0);
-  dst.remote_activate_enq_flags = 0;
+  dst.remote_activates = false;
 }
 
 bool task_can_run_on_remote_rq(Sched& sch, Task& p, Rq& rq, bool enforce) {
@@ -126,7 +127,7 @@ bool consume_dispatch_q(Sched& sch, Rq& rq, Dsq& dsq, u64 enq_flags) {
       return false;
     }
     if (kernel.outgrows_cache()) {
-      prefetch_task(p, rq.id);
+      prefetch_task(p);
       if (p->cpu != rq.id) prefetch_rq(kernel.task_rq(*p));
     }
     if (p->cpu == rq.id) {

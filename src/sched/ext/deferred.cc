@@ -2,6 +2,7 @@
 // What could not be done under the lock where it came up: moving directly dispatched tasks to other
 // CPUs' local DSQs, and giving queued tasks back to the scheduler (re-enqueueing).
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "sched/ext/queue.h"
@@ -62,6 +63,7 @@ u32 reenq_local(Rq& rq, u64 reenq_flags) {
 }
 
 void process_ddsp_deferred_locals(Rq& rq) {
+  if (!std::exchange(ext_rq(rq).deferred_ddsp, false)) return;
   auto& list = ext_rq(rq).ddsp_deferred_locals;
   while (Task* p = list.front()) {
     Sched& sch = *task_sched(*p);
@@ -166,7 +168,7 @@ void schedule_deferred_locked(Rq& rq) {
 }
 
 void schedule_reenq_local(Rq& rq, u64 reenq_flags) {
-  Sched* root = ext_rq(rq).ext.root;
+  Sched* root = impl_of(ext_rq(rq).kernel).root;
   if (root != nullptr) schedule_dsq_reenq(*root, *ext_rq(rq).local_dsq, reenq_flags, &rq);
 }
 

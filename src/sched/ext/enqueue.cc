@@ -30,6 +30,7 @@ void direct_dispatch(Sched& sch, Task& p, u64 enq_flags) {
     set_opss(p, abi::SCX_OPSS_NONE);
     USCX_ASSERT(p.scx.dsq == nullptr);
     ext_rq(rq).ddsp_deferred_locals.push_back(p);
+    ext_rq(rq).deferred_ddsp = true;
     schedule_deferred_locked(rq);
     return;
   }
@@ -247,7 +248,8 @@ void enqueue_task(Rq& rq, Task& p, int core_enq_flags) {
   Sched& sch = *task_sched(p);
   Kernel& kernel = sch.kernel;
   CpuId sticky_cpu = p.scx.sticky_cpu;
-  u64 enq_flags = static_cast<u32>(core_enq_flags) | ext_rq(rq).remote_activate_enq_flags;
+  u64 enq_flags = static_cast<u32>(core_enq_flags);
+  if (ext_rq(rq).remote_activates) enq_flags |= ext_rq(rq).remote_activate_enq_flags;
 
   if (sticky_cpu >= 0) p.scx.sticky_cpu = -1;
   if (core_enq_flags & ENQUEUE_WAKEUP) rq.scx.flags |= abi::SCX_RQ_IN_WAKEUP;

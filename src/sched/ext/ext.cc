@@ -33,7 +33,8 @@ void Ext::init_rqs() {
   Kernel& kernel = impl_->kernel;
   for (u32 i = 0; i < kernel.nr_cpus(); ++i) {
     Rq& rq = kernel.rq(static_cast<CpuId>(i));
-    rq.ext = std::make_shared<ExtRq>(*impl_, rq);
+    rq.ext_owner = std::make_shared<ExtRq>(*impl_, rq);
+    rq.ext = rq.ext_owner.get();
     rq.scx.local_dsq.id = abi::SCX_DSQ_LOCAL;
     if (rq.online) rq.scx.flags |= abi::SCX_RQ_ONLINE;
   }

@@ -29,25 +29,23 @@ IdleTracker::IdleTracker(bpf::AddressWindow& window, const Topology& topology,
       version_(version),
       nr_cpus_(topology.nr_cpus()),
       masks_(topology.nr_nodes + 1),
-      cores_(topology.nr_cores),
+      core_of_(topology.nr_cpus()),
       last_distributed_(topology.nr_cpus(), 0) {
   for (Masks& m : masks_) {
     m.cpu = make_mask(window_);
     m.smt = make_mask(window_);
   }
   empty_ = make_mask(window_);
+  std::vector<std::vector<CpuId>> cores(topology.nr_cores);
   for (u32 cpu = 0; cpu < nr_cpus_; ++cpu) {
     USCX_ASSERT(topology_.cpus[cpu].core < topology_.nr_cores);
-    cores_[topology_.cpus[cpu].core].push_back(static_cast<CpuId>(cpu));
+    cores[topology_.cpus[cpu].core].push_back(static_cast<CpuId>(cpu));
+    bitmap::set(all_.bits, cpu);
   }
-  siblings_.resize(nr_cpus_);
-  for (const std::vector<CpuId>& core : cores_) {
-    const bool in_one_word =
-        std::ranges::all_of(core, [&](CpuId s) { return s / 64 == core[0] / 64; });
-    if (!in_one_word) continue;
-    unsigned long bits = 0;
-    for (CpuId s : core) bitmap::set(&bits, static_cast<u32>(s) % 64);
-    for (CpuId s : core) siblings_[static_cast<u32>(s)] = bits;
+  for (const std::vector<CpuId>& core : cores) {
+    const Core place{static_cast<u32>(core_cpus_.size()), static_cast<u32>(core.size())};
+    for (CpuId cpu : core) core_of_[static_cast<u32>(cpu)] = place;
+    core_cpus_.insert(core_cpus_.end(), core.begin(), core.end());
   }
   compute_domains();
 }
@@ -93,20 +91,11 @@ void IdleTracker::set_idle(CpuId cpu, bool idle) {
   // A CPU that is offline is nobody's sibling.
   if (!smt_active() || !is_online(cpu)) return;
 
-  if (const unsigned long core = siblings_[bit] & word(online_, cpu)) {
-    if (!idle) {
-      word(*m.smt, cpu) &= ~core;
-    } else if ((word(*m.cpu, cpu) & core) == core) {
-      word(*m.smt, cpu) |= core;
-    }
-    return;
-  }
-  const std::vector<CpuId>& siblings = cores_[info(cpu).core];
   const auto busy = [&](CpuId s) {
     return is_online(s) && !bitmap::test(m.cpu->bits, static_cast<u32>(s));
   };
-  if (idle && std::ranges::any_of(siblings, busy)) return;
-  for (CpuId s : siblings) {
+  if (idle && std::ranges::any_of(siblings(cpu), busy)) return;
+  for (CpuId s : siblings(cpu)) {
     if (!is_online(s)) continue;
     idle ? bitmap::set(m.smt->bits, static_cast<u32>(s))
          : bitmap::clear(m.smt->bits, static_cast<u32>(s));
@@ -116,16 +105,13 @@ void IdleTracker::set_idle(CpuId cpu, bool idle) {
 bool IdleTracker::test_and_clear(CpuId cpu) {
   const Masks& m = masks(tracking_node(cpu));
   const u32 bit = static_cast<u32>(cpu);
-  if (const unsigned long core = siblings_[bit]; smt_active() && core != 0) {
-    // As below.
-    const unsigned long own = 1UL << (bit % 64);
-    word(*m.smt, cpu) &= ~(own | (is_online(cpu) ? core & word(online_, cpu) : 0));
-  } else if (smt_active()) {
+  if (smt_active()) {
     // The core is not wholly idle whether or not the CPU can be claimed. An offline CPU has no
     // siblings, itself not being one: it is cleared by itself, or picking would find it again and
     // again.
-    for (CpuId s : cores_[info(cpu).core]) {
-      if (s == cpu || (is_online(s) && is_online(cpu))) {
+    const bool online = is_online(cpu);
+    for (CpuId s : siblings(cpu)) {
+      if (s == cpu || (online && is_online(s))) {
         bitmap::clear(m.smt->bits, static_cast<u32>(s));
       }
     }

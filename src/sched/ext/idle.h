@@ -3,6 +3,7 @@
 // Linux: kernel/sched/ext/idle.c.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "abi/abi.h"
@@ -123,10 +124,18 @@ class IdleTracker {
   abi::cpumask* empty_ = nullptr;
   std::vector<Domain> llcs_;
   std::vector<Domain> nodes_;
-  std::vector<std::vector<CpuId>> cores_;
-  /// The CPUs of a CPU's core, where they are all in one word of a mask; nearly always.
-  /// Others have 0 here, see cores_.
-  std::vector<unsigned long> siblings_;               // by CPU
+  /// The CPUs of `cpu`'s core, itself included; ascending.
+  std::span<const CpuId> siblings(CpuId cpu) const {
+    const Core& core = core_of_[static_cast<u32>(cpu)];
+    return {&core_cpus_[core.first], core.count};
+  }
+  struct Core {
+    u32 first, count;  // of core_cpus_
+  };
+  std::vector<Core> core_of_;     // by CPU
+  std::vector<CpuId> core_cpus_;  // core by core
+  abi::cpumask all_{};            // the possible CPUs: the mask of a task that may run anywhere
+  u32 nr_populated_nodes_ = 0;    // with CPUs on line
   abi::cpumask both_{}, llc_local_{}, numa_local_{};  // of the choice in progress; else of no use
   std::vector<u32> last_distributed_;                 // by CPU: what any_distribute() gave it
   bool enabled_ = false;

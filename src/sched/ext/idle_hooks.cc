@@ -33,7 +33,7 @@ s32 select_cpu_dfl(Sched& sch, Task& p, CpuId prev_cpu, u64 wake_flags, const ab
       .nr_cpus_allowed = static_cast<u32>(p.nr_cpus_allowed),
       .this_cpu = k.cpu(),
       .waker_exiting = (k.current().flags & PF_EXITING) != 0,
-      .waker_local_dsq_empty = ext_rq(k.this_rq()).local_dsq->nr == 0,
+      .waker_local_dsq_empty = k.this_rq().scx.local_dsq.nr == 0,
   };
   return idle_of(sch).select_cpu(request, prev_cpu, wake_flags, allowed, flags);
 }
@@ -59,13 +59,13 @@ bool take_renotify(Rq& rq, bool idle, bool do_notify) {
 }  // namespace
 
 void update_idle(Rq& rq, bool idle, bool do_notify) {
-  Kernel& k = ext_rq(rq).local_dsq->kernel;
+  Kernel& k = ext_rq(rq).kernel;
   Ext::Impl& ext = impl_of(k);
   k.assert_rq_held(rq);
   IdleTracker& tracker = ext.idle->tracker;
   // A real transition, or the idle task was picked again: something reserved the CPU, and nothing
   // came of it.
-  const bool repick = rq.current()->klass == &k.idle_class();
+  const bool repick = rq.curr == rq.idle;
   if (tracker.enabled() && (do_notify || repick)) {
     k.sync_point("scx_idle_masks");
     if (k.planted(PlantedBug::kIdleMaskLate) && !idle) {

@@ -22,9 +22,13 @@ void IdleTracker::compute_domains() {
       ++d->weight;
     }
   }
-  smt_active_ = std::ranges::any_of(cores_, [this](const std::vector<CpuId>& core) {
-    return std::ranges::count_if(core, [this](CpuId cpu) { return is_online(cpu); }) > 1;
-  });
+  nr_populated_nodes_ =
+      static_cast<u32>(std::ranges::count_if(nodes_, [](const Domain& d) { return d.weight > 0; }));
+  const auto has_sibling_online = [this](const Core& core) {
+    const std::span<const CpuId> cpus(&core_cpus_[core.first], core.count);
+    return std::ranges::count_if(cpus, [this](CpuId cpu) { return is_online(cpu); }) > 1;
+  };
+  smt_active_ = std::ranges::any_of(core_of_, has_sibling_online);
 }
 
 const IdleTracker::Domain* IdleTracker::llc_domain(CpuId cpu) const {
@@ -37,9 +41,7 @@ const IdleTracker::Domain* IdleTracker::numa_domain(CpuId cpu) const {
   // The lowest NUMA domain spans several nodes; its first group is the CPU's own node. With one
   // populated node there is no such domain.
   if (!is_online(cpu)) return nullptr;
-  const auto populated =
-      std::ranges::count_if(nodes_, [](const Domain& d) { return d.weight > 0; });
-  return populated > 1 ? &nodes_[static_cast<u32>(info(cpu).node)] : nullptr;
+  return nr_populated_nodes_ > 1 ? &nodes_[static_cast<u32>(info(cpu).node)] : nullptr;
 }
 
 bool IdleTracker::llc_numa_mismatch() const {
@@ -105,7 +107,9 @@ s32 IdleTracker::select_cpu(const IdleRequest& request, CpuId prev_cpu, u64 wake
   const abi::cpumask* allowed = cpus_allowed ? cpus_allowed : request.cpus_ptr;
   const bool anywhere = request.nr_cpus_allowed >= nr_cpus_;
   const bool own_mask = allowed == request.cpus_ptr;
-  if (!own_mask && !anywhere) {
+  if (own_mask && anywhere) {
+    allowed = &all_;  // as good as its own, which is in no cache
+  } else if (!own_mask && !anywhere) {
     if (!intersect(both_, *allowed, *request.cpus_ptr, nr_cpus_)) return -EBUSY;
     allowed = &both_;
   }
@@ -178,12 +182,8 @@ bool IdleTracker::choose_nearby(const Choice& c, s32& cpu) {
     cpu = c.prev_cpu;
     return true;
   }
-  const unsigned long core = siblings_[static_cast<u32>(c.prev_cpu)];
-  const auto sibling_idle = [&] {  // of those that are asked first: nearly always not
-    return core == 0 || !c.prev_allowed || (word(*masks(c.node).cpu, c.prev_cpu) & core) != 0;
-  };
-  if (smt_active() && is_online(c.prev_cpu) && sibling_idle()) {
-    for (CpuId s : cores_[info(c.prev_cpu).core]) {
+  if (smt_active() && is_online(c.prev_cpu)) {
+    for (CpuId s : siblings(c.prev_cpu)) {
       if (s == c.prev_cpu || !is_online(s)) continue;
       if (bitmap::test(c.allowed.bits, static_cast<u32>(s)) && test_and_clear(s)) {
         cpu = s;

@@ -81,12 +81,14 @@ extern const bpf::ObjectType kDsqObject;
 struct alignas(64) Dsq : abi::scx_dispatch_q {
   Dsq(Kernel& kernel, u64 dsq_id, Sched* owner);
 
+  // With the end of what programs see:
   IntrusiveList<Task, &Task::scx_dsq_node> tasks;  // FIFO, and vtime order where there is a tree
-  RankedLock guard;
-  Rq* rq = nullptr;                 // whose local DSQ it is; null: of nobody
-  std::vector<DsqCursor*> cursors;  // iterators in progress
-  Sched* owner;                     // null for the local ones
+
   Kernel& kernel;
+  Rq* rq = nullptr;                 // whose local DSQ it is; null: of nobody
+  Sched* owner;                     // null for the local ones
+  std::vector<DsqCursor*> cursors;  // iterators in progress
+  RankedLock guard;
 
   bool is_local() const { return rq != nullptr; }
   static Dsq* from(abi::scx_dispatch_q* q) { return static_cast<Dsq*>(q); }
@@ -123,7 +125,7 @@ struct DspEnt {
 // ------------------------------------------------------------------------------- a scheduler
 
 /// What a scheduler has per CPU. Linux: scx_sched_pcpu.
-struct SchedCpu {
+struct alignas(64) SchedCpu {
   bool bypassing = false;  // under the runqueue's lock
   // The dispatch buffer. Linux: scx_dsp_ctx.
   Rq* dsp_rq = nullptr;
@@ -181,6 +183,7 @@ struct Sched {
   u64 slice_dfl = abi::SCX_SLICE_DFL;
   u64 bypass_timestamp = 0;
   s32 bypass_depth = 0;
+  s32 nr_bypassing = 0;  // of `cpus`
   s32 bypass_dsp_enable_depth = 0;
   bool bypass_dsp_claim = false;
   bool aborting = false;
@@ -212,7 +215,7 @@ inline bool task_on_sched(const Sched& sch, const Task& p) {
   return task_sched(p) == &sch;
 }
 inline bool bypassing(Sched& sch, CpuId cpu) {
-  return sch.cpu(cpu).bypassing;
+  return sch.nr_bypassing != 0 && sch.cpu(cpu).bypassing;
 }
 inline bool bypass_dsp_enabled(const Sched& sch) {
   return sch.bypass_dsp_enable_depth > 0;
@@ -229,21 +232,23 @@ struct alignas(64) ExtRq {
   ExtRq(const ExtRq&) = delete;
   ExtRq& operator=(const ExtRq&) = delete;
 
-  Ext::Impl& ext;
   Kernel& kernel;
-
   Dsq* local_dsq = nullptr;
   IntrusiveList<Task, &Task::scx_runnable_node> runnable_list;
   // This CPU's context (Linux: per-CPU variables).
   Rq* locked_rq = nullptr;  // scx_locked_rq_state
   Task* direct_dispatch_task = nullptr;
-
-  IntrusiveList<Task, &Task::scx_dsq_node> ddsp_deferred_locals;
-  u64 remote_activate_enq_flags = 0;
   bool direct_dispatched = false;  // direct_dispatch_task was dispatched already
   bool spin_for_kicked = false;    // explored runs: at the end of schedule()
   bool idle_mask_late = false;     // PlantedBug::kIdleMaskLate
-  bool deferred_reenq = false;     // either of these has any
+  // There may be some of what is below:
+  bool deferred_reenq = false;
+  bool deferred_ddsp = false;
+  bool remote_activates = false;
+
+  u64 remote_activate_enq_flags = 0;
+  IntrusiveList<Task, &Task::scx_dsq_node> ddsp_deferred_locals;
+  Ext::Impl& ext;
   std::vector<Sched*> deferred_reenq_locals;
   std::vector<std::pair<Dsq*, u64>> deferred_reenq_users;  // with their flags
 

@@ -37,7 +37,7 @@ Verdict dispatch_sched(Sched& sch, Rq& rq, Task& prev) {
             {static_cast<u64>(static_cast<s64>(rq.id)), prev_on_sch ? prev.address() : 0});
     flush_dispatch_buf(sch, rq);
     if ((prev.scx.flags & abi::SCX_TASK_QUEUED) && prev.scx.slice != 0) return abi::SCX_DSP_PREV;
-    if (ext_rq(rq).local_dsq->nr != 0) return abi::SCX_DSP_LOCAL;
+    if (rq.scx.local_dsq.nr != 0) return abi::SCX_DSP_LOCAL;
     if (consume_global_dsq(sch, rq)) return abi::SCX_DSP_LOCAL;
     // It dispatches, but never to here: let the CPU go on and come back, so that the watchdog and
     // everybody else get their turn.
@@ -69,7 +69,7 @@ Verdict decide(Sched& root, Rq& rq, Task& prev) {
       return abi::SCX_DSP_PREV;
     }
   }
-  if (ext_rq(rq).local_dsq->nr != 0) return abi::SCX_DSP_LOCAL;
+  if (rq.scx.local_dsq.nr != 0) return abi::SCX_DSP_LOCAL;
   const Verdict verdict = dispatch_sched(root, rq, prev);
   if (verdict != abi::SCX_DSP_NONE) return verdict;
 
@@ -88,7 +88,7 @@ Verdict decide(Sched& root, Rq& rq, Task& prev) {
 Verdict dispatch_one(Sched& root, Rq& rq, Task& prev) {
   rq.scx.flags |= abi::SCX_RQ_IN_DISPATCH;
   const Verdict verdict = decide(root, rq, prev);
-  if (verdict != abi::SCX_DSP_NONE && ext_rq(rq).local_dsq->nr > 1 && rq.scx.nr_immed != 0) {
+  if (verdict != abi::SCX_DSP_NONE && rq.scx.nr_immed != 0 && rq.scx.local_dsq.nr > 1) {
     schedule_reenq_local(rq, 0);
   }
   rq.scx.flags &= ~static_cast<u32>(abi::SCX_RQ_IN_DISPATCH);
@@ -163,8 +163,9 @@ void spin_for_kicked(Rq& rq) {
 SchedClass::Pick pick_task(Rq& rq, Task& prev, bool force) {
   ExtRq& ext = ext_rq(rq);
   Kernel& kernel = ext.kernel;
-  Sched* root = ext.ext.root;
-  if (!ext.ext.enabled() || root == nullptr) return {};
+  Ext::Impl& impl = impl_of(kernel);
+  Sched* root = impl.root;
+  if (!impl.enabled() || root == nullptr) return {};
   SchedClass& klass = kernel.ext_class();
 
   ++rq.scx.kick_sync;
@@ -184,8 +185,8 @@ SchedClass::Pick pick_task(Rq& rq, Task& prev, bool force) {
     }
     return {.task = p};
   }
+  if (rq.scx.local_dsq.nr == 0) return {};
   p = ext.local_dsq->tasks.front();
-  if (p == nullptr) return {};
   if (p->scx.slice == 0) {
     Sched& sch = *task_sched(*p);
     if (!bypassing(sch, rq.id) && !sch.warned_zero_slice) {
@@ -254,7 +255,7 @@ void put_prev_task(Rq& rq, Task& p, Task* next) {
   }
   // An idle task is known by its address: nothing of it is in a cache yet.
   if (next != nullptr && next != rq.idle_task() && !task_is_ext(kernel, *next)) {
-    if (Sched* root = ext_rq(rq).ext.root) release_cpu(*root, rq, *next);
+    if (Sched* root = impl_of(kernel).root) release_cpu(*root, rq, *next);
   }
 }
 

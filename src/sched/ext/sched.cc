@@ -31,16 +31,16 @@ const char* dsq_lock_name(u64 id) {
 
 Dsq::Dsq(Kernel& k, u64 dsq_id, Sched* owning)
     : abi::scx_dispatch_q{},
-      guard(LockRank::kDsq, dsq_lock_name(dsq_id)),
+      kernel(k),
       owner(owning),
-      kernel(k) {
+      guard(LockRank::kDsq, dsq_lock_name(dsq_id)) {
   id = dsq_id;
   sched = owning ? owning->abi_pointer() : nullptr;
 }
 
 // --------------------------------------------------------------------------------- ExtRq
 
-ExtRq::ExtRq(Ext::Impl& e, Rq& rq) : ext(e), kernel(e.kernel) {
+ExtRq::ExtRq(Ext::Impl& e, Rq& rq) : kernel(e.kernel), ext(e) {
   local_dsq = kernel.window().make<Dsq>(kDsqObject, kernel, u64{abi::SCX_DSQ_LOCAL}, nullptr);
   local_dsq->rq = &rq;
   cpus_to_sync.resize(kernel.nr_cpus());

@@ -126,7 +126,7 @@ TEST_F(CoreFiberTest, SetAffinityOfARunningTaskWaitsForTheMove) {
   EXPECT_TRUE(moved);
   EXPECT_EQ(k().rq(1).current(), &p);
   EXPECT_EQ(p.nr_cpus_allowed, 1);
-  EXPECT_EQ(p.nr_migrations, 1U);
+  EXPECT_EQ(p.se.nr_migrations, 1U);
   EXPECT_EQ(k().rq(0).nr_running, 0U);
 }
 

@@ -237,9 +237,9 @@ TEST_F(ExtFieldsTest, PerCpuVariablesAreThere) {
   run_for(Nanos::from_ms(20));
   u64 user = 0, idle = 0;
   for (u32 cpu = 0; cpu < k().nr_cpus(); ++cpu) {
-    const Rq& rq = k().rq(static_cast<CpuId>(cpu));
-    user += rq.cpustat->cpustat[abi::CPUTIME_USER] + rq.cpustat->cpustat[abi::CPUTIME_NICE];
-    idle += rq.cpustat->cpustat[abi::CPUTIME_IDLE];
+    const auto& stat = *reinterpret_cast<abi::kernel_cpustat*>(variable("kernel_cpustat", cpu));
+    user += stat.cpustat[abi::CPUTIME_USER] + stat.cpustat[abi::CPUTIME_NICE];
+    idle += stat.cpustat[abi::CPUTIME_IDLE];
   }
   EXPECT_GT(user, 10'000'000U);
   EXPECT_GT(idle, 10'000'000U);

@@ -144,7 +144,7 @@ TEST_F(MigrateDisableTest, ASleeperWakesWhereItWas) {
   run_for(Nanos::from_ms(1));
   for (int i = 0; i < 5; ++i) spawn("rival", spinner());
   run_for(Nanos::from_ms(200));
-  EXPECT_EQ(p.nr_migrations, 0U);
+  EXPECT_EQ(p.se.nr_migrations, 0U);
   EXPECT_GT(p.nvcsw + p.nivcsw, 20U);
   k().kill(p, SIGKILL);
   run_for(Nanos::from_ms(50));
