@@ -142,7 +142,11 @@ class RankedLock {
   [[gnu::cold]] void lock_slowly(HeldLocks& held, const std::source_location& where);
   [[gnu::cold]] void unlock_slowly(HeldLocks& held, const std::source_location& where);
   void push(HeldLocks& held, bool shared, const std::source_location& where) {
-    held.entries_[held.depth_++] = {this, where, shared};
+    // Member by member: as one aggregate it would be stored in parts and read back as a whole.
+    HeldLocks::Entry& entry = held.entries_[held.depth_++];
+    entry.lock = this;
+    entry.where = where;
+    entry.shared = shared;
     if (!sleeping()) ++held.spinlocks_;
   }
   void remove(HeldLocks& held, bool shared, const std::source_location& where);

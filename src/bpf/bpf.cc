@@ -22,7 +22,7 @@ Bpf::Impl::Impl(Bpf& owner, EngineKind kind)
       objects(owner),
       timers(owner),
       ksyms(owner.window()),
-      trace_hooks(owner.any_trace_hook_) {
+      trace_hooks(owner.trace_hook_bits_) {
   add_helpers(helpers);
   engine = std::make_unique<Engine>(ExecEnvironment{&owner, owner.host(), owner.window(), helpers},
                                     kind);

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/types.h"
 #include "bpf/exec/engine_kind.h"
+#include "bpf/hook_name.h"
 #include "bpf/host.h"
 #include "bpf/kfunc.h"
 #include "bpf/program.h"
@@ -89,9 +90,9 @@ class Bpf {
   /// Returns at once where there is none.
   void trace_hook(std::string_view name, std::span<const u64> args);
   bool has_trace_hook(std::string_view name) const;
-  /// Some program is attached to some function or tracepoint: false in most runs, and then what a
-  /// tracepoint costs.
-  bool has_trace_hooks() const { return any_trace_hook_; }
+  /// Whether has_trace_hook() is worth asking: false at nearly all tracepoints of nearly all runs,
+  /// and then all that one costs.
+  bool may_have_trace_hook(HookName hook) const { return (trace_hook_bits_ & hook.bit) != 0; }
   /// The same for fexit programs: `args_and_result` has the result after the arguments.
   void trace_exit_hook(std::string_view name, std::span<const u64> args_and_result);
 
@@ -122,7 +123,7 @@ class Bpf {
   Host& host_;
   AddressWindow& window_;
   btf::KernelVersion version_;
-  bool any_trace_hook_ = false;
+  u64 trace_hook_bits_ = 0;  // hook_bit() of each name with programs
   KfuncRegistry kfuncs_;
   std::vector<std::unique_ptr<StructOpsType>> types_;
   std::unique_ptr<Impl> impl_;

@@ -20,7 +20,7 @@ void* KfuncCall::checked_object(u32 i, const ObjectType& type) {
   return nullptr;
 }
 
-void* KfuncCall::memory(u32 i, u64 size, bool write) {
+void* KfuncCall::checked_memory(u32 i, u64 size, bool write) {
   USCX_ASSERT(i < args.size());
   const Extent* extent = bpf.window().find(args[i]);
   const bool fits = extent && extent->contains(args[i], size);

@@ -73,8 +73,11 @@ class KfuncCall {
     return static_cast<T*>(checked_object(i, type));
   }
   /// Argument `i` as `size` bytes of memory the program may read (write: may write); null and a
-  /// fault where it is not.
-  void* memory(u32 i, u64 size, bool write);
+  /// fault where it is not. `proven` as for object().
+  void* memory(u32 i, u64 size, bool write) {
+    if (proven_ && args[i] != 0) return reinterpret_cast<void*>(args[i]);
+    return checked_memory(i, size, write);
+  }
   template <class T>
   T* memory(u32 i, bool write) {
     return static_cast<T*>(memory(i, sizeof(T), write));
@@ -99,6 +102,7 @@ class KfuncCall {
 
  private:
   void* checked_object(u32 i, const ObjectType& type);
+  void* checked_memory(u32 i, u64 size, bool write);
   CallbackTarget* target_;
   const bool proven_;
   std::unique_ptr<std::string> fault_text_;  // null: no fault

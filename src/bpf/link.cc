@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "bpf/bpf.h"
+#include "bpf/hook_name.h"
 #include "bpf/impl.h"
 #include "bpf/struct_ops_map.h"
 #include "bpf/uapi.h"
@@ -12,7 +13,7 @@ namespace uscx::bpf {
 
 void TraceHooks::add(Where where, const std::string& name, std::shared_ptr<Program> program) {
   (where == Where::kEntry ? entry_ : exit_)[name].push_back(std::move(program));
-  any_ = true;
+  names_ |= hook_bit(name);
 }
 
 void TraceHooks::remove(Where where, const std::string& name, const Program& program) {
@@ -21,7 +22,10 @@ void TraceHooks::remove(Where where, const std::string& name, const Program& pro
   if (it == table.end()) return;
   std::erase_if(it->second, [&](const auto& p) { return p.get() == &program; });
   if (it->second.empty()) table.erase(it);
-  any_ = !entry_.empty() || !exit_.empty();
+  names_ = 0;
+  for (const Table* t : {&entry_, &exit_}) {
+    for (const auto& [hooked, programs] : *t) names_ |= hook_bit(hooked);
+  }
 }
 
 const std::vector<std::shared_ptr<Program>>* TraceHooks::find(Where where,

@@ -40,8 +40,8 @@ class Link {
 class TraceHooks {
  public:
   enum class Where : u8 { kEntry, kExit };
-  /// `any`: kept true while there is a program.
-  explicit TraceHooks(bool& any) : any_(any) {}
+  /// `names`: kept such that it has the bits of all names with programs.
+  explicit TraceHooks(u64& names) : names_(names) {}
   void add(Where where, const std::string& name, std::shared_ptr<Program> program);
   void remove(Where where, const std::string& name, const Program& program);
   bool any(std::string_view name) const { return find(Where::kEntry, name) != nullptr; }
@@ -51,7 +51,7 @@ class TraceHooks {
   using Table = std::map<std::string, std::vector<std::shared_ptr<Program>>, std::less<>>;
   Table entry_;
   Table exit_;
-  bool& any_;
+  u64& names_;
 };
 
 std::shared_ptr<Link> make_tracing_link(Bpf& bpf, std::shared_ptr<Program> program);

@@ -34,22 +34,20 @@ u64 pid_of(const Task* p) {
 
 }  // namespace
 
-void Fingerprint::add_name(std::string_view name) {
-  Name& known = names_[(reinterpret_cast<u64>(name.data()) >> 2) % names_.size()];
-  if (known.data != name.data()) [[unlikely]] {
+Fingerprint::Fingerprint(sched::Tracepoints& trace) {
+  for (std::size_t i = 0; i < op_words_.size(); ++i) {
+    const std::string_view name = sched::ext::op_name(static_cast<sched::ext::Op>(i));
     StreamHash hash;
     hash.add_bytes(name.data(), name.size());
-    known = {name.data(), hash.value()};
+    op_words_[i] = hash.value();
   }
-  hash_.add(known.word);
-}
-
-Fingerprint::Fingerprint(sched::Tracepoints& trace) {
   auto add = [this](Kind kind, CpuId cpu, Nanos now, u64 a, u64 b) {
-    hash_.add(head(kind, cpu));
-    hash_.add(now.ns);
-    hash_.add(a);
-    hash_.add(b);
+    EventHash hash = hash_;
+    hash.add(head(kind, cpu));
+    hash.add(now.ns);
+    hash.add(a);
+    hash.add(b);
+    hash_ = hash;
   };
   trace.sched_switch.subscribe(
       [add](Nanos now, CpuId cpu, const Task& prev, u32 state, const Task& next) {
@@ -73,9 +71,9 @@ Fingerprint::Fingerprint(sched::Tracepoints& trace) {
   trace.sched_process_exit.subscribe(
       [add](Nanos now, const Task& p) { add(Kind::kExit, 0, now, pid_of(&p), 0); });
   trace.scx_callback.subscribe(
-      [this, add](Nanos now, CpuId cpu, std::string_view op, const Task* p, u64 result) {
+      [this, add](Nanos now, CpuId cpu, sched::ext::Op op, const Task* p, u64 result) {
         add(Kind::kCallback, cpu, now, pid_of(p), result);
-        add_name(op);
+        hash_.add(op_words_[static_cast<std::size_t>(op)]);
       });
   trace.scx_state.subscribe([this, add](Nanos now, std::string_view state) {
     add(Kind::kState, 0, now, 0, 0);

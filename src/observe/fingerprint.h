@@ -2,9 +2,9 @@
 #pragma once
 
 #include <array>
-#include <string_view>
 
 #include "base/hash.h"
+#include "sched/ext/ops.h"
 #include "sched/tracepoints.h"
 
 namespace uscx::observe {
@@ -19,15 +19,8 @@ class Fingerprint {
   u64 value() const { return hash_.value(); }
 
  private:
-  /// An op's name in one word. Names are literals: the same address is the same name.
-  struct Name {
-    const char* data = nullptr;
-    u64 word = 0;
-  };
-  void add_name(std::string_view name);
-
   EventHash hash_;
-  std::array<Name, 64> names_{};  // by a few bits of the address
+  std::array<u64, sched::ext::kNrOps> op_words_;  // an op's name in one word
 };
 
 }  // namespace uscx::observe

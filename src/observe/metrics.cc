@@ -2,7 +2,6 @@
 #include "observe/metrics.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "sched/cgroup.h"
 #include "sched/flags.h"
@@ -46,7 +45,7 @@ Metrics::Metrics(sched::Tracepoints& trace, u32 nr_cpus)
         cpu_cgroup_[cpu] = to == "/" ? "" : to;
       });
   trace.scx_callback.subscribe(
-      [this](Nanos, CpuId, std::string_view, const Task*, u64) { callbacks_ += counting_; });
+      [this](Nanos, CpuId, sched::ext::Op, const Task*, u64) { callbacks_ += counting_; });
 }
 
 void Metrics::begin(Nanos now) {
@@ -128,7 +127,7 @@ void Metrics::set_waiting(const Task& p, u64 now_ns, bool woken) {
   account_waste(now_ns);
   ++waiting_;
   task.state = State::kWaiting;
-  task.woken_ns = woken ? now_ns : kNotWoken;
+  task.woken = woken;
 }
 
 void Metrics::charge_cgroup(u64 now_ns, CpuId cpu) {
@@ -203,9 +202,9 @@ void Metrics::enter_cpu(u64 now_ns, CpuId cpu, const Task& next) {
 
 void Metrics::on_executes(u64 now_ns, const Task& p) {
   TaskState& task = state_of(p);
-  if (task.woken_ns == kNotWoken) return;
-  const u64 woken_ns = std::exchange(task.woken_ns, kNotWoken);
-  if (counting_ && woken_ns >= begin_ns_) wakeup_latency_.add(now_ns - woken_ns);
+  if (!task.woken) return;
+  task.woken = false;
+  if (counting_ && p.woken_at_ns >= begin_ns_) wakeup_latency_.add(now_ns - p.woken_at_ns);
 }
 
 void Metrics::on_switch(u64 now_ns, CpuId cpu, const Task& prev, u32 prev_state, const Task& next) {

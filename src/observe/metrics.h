@@ -62,15 +62,14 @@ class Metrics {
  private:
   static constexpr u32 kIdle = ~0U;
   static constexpr u32 kNoGroup = (1U << 24) - 1;  // not seen yet
-  static constexpr u64 kNotWoken = ~0ULL;
   enum class State : u8 { kSleeping, kWaiting, kRunning };
   struct TaskState {
-    u64 woken_ns = kNotWoken;  // of the wakeup that it has not run after yet; kNotWoken: none
     u32 group : 24 = kNoGroup;
     State state : 2 = State::kSleeping;
+    bool woken : 1 = false;  // and has not run since
     bool ran : 1 = false;
   };
-  static_assert(sizeof(TaskState) == 16);
+  static_assert(sizeof(TaskState) == 4);  // those of thousands of tasks stay in the cache
 
   TaskState& state_of(const sched::Task& p);
   void set_waiting(const sched::Task& p, u64 now_ns, bool woken);

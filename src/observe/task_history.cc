@@ -44,34 +44,24 @@ TaskHistory::TaskHistory(sched::Tracepoints& trace) {
       [this, migrates](Nanos now, const Task& p, CpuId from, CpuId to) {
         add(p, now, from, migrates, Detail::kCpu, static_cast<u32>(to));
       });
-  trace.scx_callback.subscribe(
-      [this](Nanos now, CpuId cpu, std::string_view op, const Task* p, u64) {
-        if (p == nullptr) return;
-        const u32 name = number_of(op.data());
-        if (name != kUnwanted) add(*p, now, cpu, name, Detail::kNone, 0);
-      });
+  for (std::size_t i = 0; i < op_texts_.size(); ++i) {
+    const auto op = static_cast<sched::ext::Op>(i);
+    // Ticks would leave nothing else.
+    op_texts_[i] = op == sched::ext::Op::kTick ? kUnwanted : text(sched::ext::op_name(op).data());
+  }
+  trace.scx_callback.subscribe([this](Nanos now, CpuId cpu, sched::ext::Op op, const Task* p, u64) {
+    const u32 name = op_texts_[static_cast<std::size_t>(op)];
+    if (p != nullptr && name != kUnwanted) add(*p, now, cpu, name, Detail::kNone, 0);
+  });
   const u32 queued = text("queued on"), taken = text("taken off");
   trace.scx_dsq.subscribe([this, queued, taken](Nanos now, const Task& p, u64 dsq, bool on, u32) {
     add(p, now, p.cpu, on ? queued : taken, Detail::kDsq, dsq_detail(dsq));
   });
   trace.sched_process_free.subscribe([this](const Task& p) {
-    if (p.slot < index_.size()) index_[p.slot] = {};
+    if (p.slot >= rings_.size()) return;
+    rings_[p.slot].pid = 0;
+    next_[p.slot] = 0;
   });
-}
-
-/// Of an op's name, which is a literal: it is known by its address.
-u32 TaskHistory::number_of(const char* text) {
-  Text& known = known_[(reinterpret_cast<u64>(text) >> 2) % known_.size()];
-  if (known.data == text) [[likely]]
-    return known.number;
-  known.data = text;
-  known.number = kUnwanted;
-  if (std::string_view(text) == "tick") return kUnwanted;  // would leave nothing else
-  const auto it = std::ranges::find(texts_, text);
-  known.number = static_cast<u32>(it - texts_.begin());
-  if (it == texts_.end()) texts_.push_back(text);
-  USCX_ASSERT(texts_.size() <= kMaxTexts);
-  return known.number;
 }
 
 namespace {
@@ -96,18 +86,20 @@ u64 TaskHistory::dsq_id(u32 detail) const {
 }
 
 void TaskHistory::grow(u32 slot) {
-  const std::size_t size = std::max<std::size_t>(slot + 1, index_.size() * 2);
-  index_.resize(size);
+  const std::size_t size = std::max<std::size_t>(slot + 1, rings_.size() * 2);
   rings_.resize(size);
+  next_.resize(size);
 }
 
 void TaskHistory::add(const Task& p, Nanos now, CpuId cpu, u32 text, Detail kind, u32 detail) {
-  if (p.slot >= index_.size()) [[unlikely]]
+  if (p.slot >= next_.size()) [[unlikely]]
     grow(p.slot);
   last_ns_ = now.ns;
-  Index& index = index_[p.slot];
-  index.pid = p.pid;
-  rings_[p.slot].events[index.count++ % kDepth] = Event(now.ns, kind, text, detail, cpu);
+  Ring& ring = rings_[p.slot];
+  u8& next = next_[p.slot];
+  if (next == 0) ring.pid = p.pid;
+  ring.events[next < kDepth ? next : next - kDepth] = Event(now.ns, kind, text, detail, cpu);
+  next = next + 1 == 2 * kDepth ? kDepth : static_cast<u8>(next + 1);
 }
 
 /// The last moment before now that ends like the event's.
@@ -138,12 +130,11 @@ std::string TaskHistory::format(const Event& event) const {
 
 std::vector<std::string> TaskHistory::lines(Pid pid) const {
   std::vector<std::string> out;
-  const auto it = std::ranges::find(index_, pid, &Index::pid);
-  if (it == index_.end() || pid == 0) return out;
-  const Ring& ring = rings_[static_cast<std::size_t>(it - index_.begin())];
-  for (u32 i = it->count - std::min(it->count, kDepth); i < it->count; ++i) {
-    out.push_back(format(ring.events[i % kDepth]));
-  }
+  const auto ring = std::ranges::find(rings_, pid, &Ring::pid);
+  if (ring == rings_.end() || pid == 0) return out;
+  const u32 next = next_[static_cast<std::size_t>(ring - rings_.begin())];
+  const u32 first = next < kDepth ? 0 : next - kDepth, count = next < kDepth ? next : kDepth;
+  for (u32 i = 0; i < count; ++i) out.push_back(format(ring->events[(first + i) % kDepth]));
   return out;
 }
 

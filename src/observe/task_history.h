@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "sched/ext/ops.h"
 #include "sched/tracepoints.h"
 
 namespace uscx::observe {
@@ -46,24 +47,14 @@ class TaskHistory {
     CpuId cpu = 0;
   };
   static_assert(sizeof(Event) == 16);
-  /// Of whole lines: a task's are its own.
+  /// Of whole lines: a task's are its own. A store that misses them is not waited for.
   struct alignas(64) Ring {
     std::array<Event, kDepth> events;
+    Pid pid = 0;  // 0: no task has this slot
   };
-  /// What is small lies apart from the rings, where all of it stays in the cache.
-  struct Index {
-    Pid pid = 0;    // 0: no task has this slot
-    u32 count = 0;  // events so far
-  };
-  /// A known text's number; kUnwanted for what is not kept.
-  static constexpr u32 kUnwanted = 0;
-  struct Text {
-    const char* data = nullptr;
-    u32 number = kUnwanted;
-  };
+  static constexpr u32 kUnwanted = 0;  // number of a text that is not kept
   using Detail = Event::Detail;
 
-  u32 number_of(const char* text);
   u32 dsq_detail(u64 id);
   u64 dsq_id(u32 detail) const;
   void add(const sched::Task& p, Nanos now, CpuId cpu, u32 text, Detail kind, u32 detail);
@@ -71,11 +62,13 @@ class TaskHistory {
   u64 whole_time(const Event& event) const;
   std::string format(const Event& event) const;
 
-  std::vector<Index> index_;  // by slot
-  std::vector<Ring> rings_;   // by slot
-  u64 last_ns_ = 0;           // of the last event
+  std::vector<Ring> rings_;  // by slot
+  /// By slot: the place of the next event, and kDepth more once all have been used. One byte each,
+  /// so that they stay in the cache.
+  std::vector<u8> next_;
+  u64 last_ns_ = 0;  // of the last event
   std::vector<const char*> texts_;
-  std::array<Text, 64> known_;  // texts by address, one for each value of some of its bits
+  std::array<u32, sched::ext::kNrOps> op_texts_;
   std::vector<u64> wide_dsqs_;  // identifiers that do not fit into Event::detail
   std::unordered_map<u64, u32> wide_numbers_;
 };

@@ -83,7 +83,7 @@ struct alignas(64) DlServer final : DlEntity {
   static constexpr u64 kRuntimeNs = 50'000'000;
   static constexpr u64 kPeriodNs = 1'000'000'000;  // and relative deadline
 
-  DlServer(Rq& r, SchedClass& k) : rq(r), klass(k) {
+  DlServer(Rq& r, SchedClass& k, bool& is_active) : active(is_active), rq(r), klass(k) {
     deadline_ns = kPeriodNs;
     runtime_ns = static_cast<s64>(kRuntimeNs);
   }
@@ -95,8 +95,8 @@ struct alignas(64) DlServer final : DlEntity {
   /// Its part of a CPU in 1/2^20, which is kept for it while it is attached. Linux: to_ratio().
   u64 bandwidth() const { return attached ? dl_bandwidth(kPeriodNs, reserved_ns) : 0; }
 
+  bool& active;              // the class has tasks (dl_server_active); in the runqueue
   bool attached = false;     // has bandwidth: the class can have tasks (dl_bw_attached)
-  bool active = false;       // the class has tasks (dl_server_active)
   bool defer_armed = false;  // its timer is the zero-laxity one
   bool defer_running = false;
   bool defer_idle = false;
@@ -107,8 +107,7 @@ struct alignas(64) DlServer final : DlEntity {
 
 /// What is queued on a runqueue, by deadline: the running task stays.
 struct DlRq {
-  DlRq(Rq& rq, SchedClass& fair_class, SchedClass& ext_class)
-      : fair(rq, fair_class), ext(rq, ext_class), hrtick(rq) {}
+  DlRq(Rq& rq, SchedClass& fair_class, SchedClass& ext_class);
   /// Goes off when the running task has used its runtime. Linux: rq->hrtick_timer.
   struct Hrtick final : Timer {
     explicit Hrtick(Rq& r) : rq(r) {}

@@ -26,6 +26,11 @@ void dequeue_server(DlServer& s) {
 
 }  // namespace
 
+DlRq::DlRq(Rq& rq, SchedClass& fair_class, SchedClass& ext_class)
+    : fair(rq, fair_class, rq.fair_server_active),
+      ext(rq, ext_class, rq.ext_server_active),
+      hrtick(rq) {}
+
 /// False where the time has passed already.
 bool Kernel::Private::dl_start_timer(DlServer& s) {
   const u64 at = s.defer_armed ? s.deadline_ns - static_cast<u64>(s.runtime_ns) : s.deadline_ns;

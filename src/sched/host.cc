@@ -43,9 +43,10 @@ void Kernel::program_fault(const bpf::Program&, std::string_view text) {
 }
 
 void Kernel::charge_instructions(u64 count) {
-  private_->insn_ps += count * costs().bpf_insn_ps;
-  private_->charge(private_->insn_ps / 1000);
-  private_->insn_ps %= 1000;
+  const u64 ps = private_->insn_ps + count * costs().bpf_insn_ps;
+  const u64 ns = ps / 1000;
+  private_->insn_ps = ps - ns * 1000;
+  private_->charge(ns);
 }
 
 bool Kernel::may_sleep() {

@@ -43,8 +43,8 @@ class IdleClass final : public SchedClass {
     const u64 delta_ns = rq.clock_task - since;
     since = rq.clock_task;
     Kernel::Private& priv = KernelInternals::of(k_);
-    priv.dl_server_update(rq.dl->fair, delta_ns, true);
-    priv.dl_server_update(rq.dl->ext, delta_ns, true);
+    if (rq.fair_server_active) priv.dl_server_update(rq.dl->fair, delta_ns, true);
+    if (rq.ext_server_active) priv.dl_server_update(rq.dl->ext, delta_ns, true);
   }
 
  private:

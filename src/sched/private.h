@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/intrusive_list.h"
@@ -97,6 +98,7 @@ struct Kernel::Private {
   std::vector<abi::cpumask*> cpumasks_of;  // by CpuId, made when needed
   u64 dl_tasks_bw = 0;  // what SCHED_DEADLINE tasks have reserved, in 1/2^20 of a CPU
   std::vector<std::shared_ptr<DlTask>> dl_inactive;  // of tasks that are gone, until the 0-lag time
+  u64 untold_charge_ns = 0;                          // of the entry in progress
   u64 insn_ps = 0;          // what charged instructions have not yet made a nanosecond
   u32 nr_fair_waiting = 0;  // over all CPUs: queued fair tasks that are not running
 
@@ -259,11 +261,23 @@ struct Kernel::Private {
   void count_long_entry(Rq& rq);
   CycleCounter& cycle_counter(Rq& rq);
 
-  u64 charge_wakeup() { return k.costs().wakeup_ns; }
   void charge(u64 ns) {
     if (!in_entry || ns == 0) return;
     k.this_rq().entry_charged_ns += ns;
-    k.machine_.charge(k.this_cpu_, Nanos{ns});
+    charge_unclocked(ns);
+  }
+  /// The same for what the runqueue's clock does not show. The machine hears the sum of an entry.
+  void charge_unclocked(u64 ns) {
+    if (in_entry && !k.explored()) {
+      untold_charge_ns += ns;
+    } else {
+      k.machine_.charge(k.this_cpu_, Nanos{ns});
+    }
+  }
+  /// Before the machine does what depends on it.
+  void tell_charge() {
+    if (untold_charge_ns == 0) return;
+    k.machine_.charge(k.this_cpu_, Nanos{std::exchange(untold_charge_ns, 0)});
   }
 };
 
@@ -284,6 +298,7 @@ class KernelInternals {
   ~KernelInternals() {
     Rq& rq = kernel_.this_rq();
     USCX_ASSERT(rq.irq_held->empty() && kernel_.fiber_ == nullptr);
+    kernel_.private_->tell_charge();
     kernel_.private_->in_entry = false;
     rq.in_entry = false;
     if (rq.entry_charged_ns >= Kernel::Private::kLongEntryNs) [[unlikely]] {

@@ -62,8 +62,10 @@ struct Rq : abi::rq {
   bool in_entry = false;   // this CPU is in a kernel entry: others see it in an explored run only
   bool in_nmi = false;     // an NMI is being handled here: in_nmi()
   bool nohz_full = false;  // its tick may stop while one task runs that needs none
-  u32 preempt_count = 0;   // of what runs here; schedule() waits for 0
-  u32 nr_pinned = 0;       // tasks that have their migration disabled here
+  bool fair_server_active = false;  // DlServer::active of `dl`
+  bool ext_server_active = false;
+  u32 preempt_count = 0;  // of what runs here; schedule() waits for 0
+  u32 nr_pinned = 0;      // tasks that have their migration disabled here
   // For who only wants to know whether there are any:
   u32 nr_rt = 0;    // tasks in `rt`
   u32 nr_dl = 0;    // tasks and servers in the queue of `dl`

@@ -23,7 +23,10 @@ void Kernel::Private::run(CpuId cpu) {
     if (rq.current() != before || before == rq.idle_task()) return;
 
     Task& p = *rq.current();
-    k.trace_.task_executes(k.now(), cpu, p);
+    if (p.woken_at_ns != Task::kNotWoken) {
+      k.trace_.task_executes(k.now(), cpu, p);
+      p.woken_at_ns = Task::kNotWoken;
+    }
     if (p.pending_signals != 0 && !p.kernel_stack && !p.deferred_valid) {
       if (!deliver_signals(cpu, p)) {
         irq_exit(rq);

@@ -121,7 +121,6 @@ void Kernel::Private::context_switch(Rq& rq, Task& prev, Task& next, u32 prev_st
   if (!prev.is_idle()) rq.busy_ns += now.ns - rq.switched_at_ns;
   if (prev.is_idle()) rq.times.add(abi::CPUTIME_IDLE, now.ns - rq.switched_at_ns);
   rq.switched_at_ns = now.ns;
-  if (!next.is_idle()) next.woken_at_ns = 0;
 
   next.on_cpu = 1;
   prev.on_cpu = 0;
@@ -175,6 +174,7 @@ void Kernel::Private::preempt_schedule_irq(Rq& rq) {
   // that always does so would stop the clock.
   if (rq.resched_sent) return;
   rq.resched_sent = true;
+  tell_charge();
   k.machine_.send_resched(rq.id);
 }
 
@@ -227,6 +227,7 @@ void Kernel::resched_curr(Rq& r) {
   if (r.id == this_cpu_ && private_->in_entry) return;
   if (r.resched_sent) return;
   r.resched_sent = true;
+  private_->tell_charge();
   machine_.send_resched(r.id);
 }
 

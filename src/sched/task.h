@@ -45,7 +45,8 @@ struct Task : abi::task_struct {
   u32 slot = 0;                 // dense number among the tasks there are: observers index by it
   int on_rq_state = 0;          // p->on_rq: 0, TASK_ON_RQ_QUEUED, TASK_ON_RQ_MIGRATING
   u32 pending_signals = 0;      // bit per number, of SIGKILL, SIGSTOP
-  u64 woken_at_ns = 0;          // last wakeup that has not led to a run yet; 0: none
+  u64 woken_at_ns = kNotWoken;  // since which it has not executed
+  static constexpr u64 kNotWoken = ~0ULL;
 
   // --- where it is queued
   RankedLock pi_lock;          // affinity, policy and wakeups; before the rq lock

@@ -14,10 +14,10 @@ namespace uscx::sched {
 
 /// Integers and tasks.
 template <class... Args>
-void trace_programs(Kernel& kernel, std::string_view name, const Args&... args) {
-  if (!kernel.bpf().has_trace_hooks()) [[likely]]
+void trace_programs(Kernel& kernel, bpf::HookName hook, const Args&... args) {
+  if (!kernel.bpf().may_have_trace_hook(hook)) [[likely]]
     return;
-  if (!kernel.bpf().has_trace_hook(name)) return;
+  if (!kernel.bpf().has_trace_hook(hook.name)) return;
   const auto word = [](const auto& arg) {
     if constexpr (std::is_integral_v<std::decay_t<decltype(arg)>>) {
       return static_cast<u64>(arg);
@@ -26,7 +26,7 @@ void trace_programs(Kernel& kernel, std::string_view name, const Args&... args) 
     }
   };
   const u64 words[] = {word(args)...};
-  kernel.bpf().trace_hook(name, words);
+  kernel.bpf().trace_hook(hook.name, words);
 }
 
 /// Of a tracepoint whose first argument is a string (sched_ext_dump, sched_ext_event).

@@ -14,6 +14,9 @@ namespace uscx::sched {
 
 struct Task;
 struct Rq;
+namespace ext {
+enum class Op : u8;
+}
 
 /// One kind of event. Subscribers are called in the order they came and must change nothing.
 template <class... Args>
@@ -34,8 +37,9 @@ struct Tracepoints {
   /// prev leaves the CPU (prev_state as __state: 0 = preempted), next takes it.
   Tracepoint<Nanos /*now*/, CpuId, const Task& /*prev*/, u32 /*prev_state*/, const Task& /*next*/>
       sched_switch;
-  /// A task's own code goes on: the switch to it (and the way out of idle) has been paid for. Of a
-  /// task that was asleep, this is when a program in it would notice that it is awake.
+  /// A task's own code goes on for the first time since it was woken: the switch to it (and the way
+  /// out of idle) has been paid for. This is when a program in it would notice that it is awake,
+  /// and Task::woken_at_ns says since when it is.
   Tracepoint<Nanos, CpuId, const Task&> task_executes;
   Tracepoint<Nanos, CpuId /*of the waker*/, const Task&, CpuId /*target*/> sched_waking;
   Tracepoint<Nanos, CpuId, const Task&, CpuId> sched_wakeup;
@@ -53,8 +57,7 @@ struct Tracepoints {
 
   // sched_ext
   /// A callback of the BPF scheduler returned. `result` as the callback's prototype has it.
-  Tracepoint<Nanos, CpuId, std::string_view /*op*/, const Task* /*subject*/, u64 /*result*/>
-      scx_callback;
+  Tracepoint<Nanos, CpuId, ext::Op, const Task* /*subject*/, u64 /*result*/> scx_callback;
   /// The same callback, for whoever wants to know what it cost in virtual time.
   Tracepoint<Nanos, CpuId, std::string_view /*op*/, u64 /*cost_ns*/> scx_callback_cost;
   /// A task was put on (or left) a dispatch queue.

@@ -57,6 +57,7 @@ CpuId Kernel::Private::select_task_rq(Task& p, CpuId cpu, int* wake_flags) {
 void Kernel::Private::ttwu_do_wakeup(Task& p) {
   p.is_blocked = 0;
   p.__state = TASK_RUNNING;
+  if (p.woken_at_ns == Task::kNotWoken) p.woken_at_ns = k.now().ns;
   k.trace_.sched_wakeup(k.now(), k.this_cpu_, p, p.cpu);
   trace_programs(k, "sched_wakeup", p);
 }
@@ -124,7 +125,6 @@ bool Kernel::wake_up(Task& p, u32 state, int wake_flags) {
   if (p.on_rq_state != 0 && priv.ttwu_runnable(p, wake_flags)) return true;
 
   p.__state = TASK_WAKING;
-  p.woken_at_ns = now().ns;
   const auto queue_wakeup = [&](Rq& to) {
     p.wakeup_migrated = (wake_flags & WF_MIGRATED) != 0;
     to.ttwu_pending = 1;

@@ -36,23 +36,31 @@ struct Engine::Impl final : TailCaller {
   ExecEnvironment env;
   EngineKind kind = EngineKind::kInterpreter;
   std::unique_ptr<Jit> jit = nullptr;  // made when it is first used
-  // Blocks of finished runs, to be used again last-in first-out. They stay in the window, which
-  // goes away with the kernel.
-  std::vector<u64> stacks = {};
-  std::vector<u64> contexts = {};  // all zero
+  /// What a run needs of the window; used again last-in first-out by later runs. It stays there,
+  /// which goes away with the kernel.
+  struct Memory {
+    u64 stack;
+    u64 context;
+    u64 words;  // of the context: those behind them are 0
+  };
+  std::vector<Memory> unused = {};
   u64 faults_to_zero = 0;
   u64 program_faults = 0;
 
-  u64 take(std::vector<u64>& pool, std::size_t size, const ObjectType& type) {
-    if (pool.empty()) return reinterpret_cast<u64>(env.window.allocate(size, type));
-    const u64 block = pool.back();
-    pool.pop_back();
-    return block;
+  Memory take() {
+    if (unused.empty()) [[unlikely]]
+      return make_memory();
+    const Memory memory = unused.back();
+    unused.pop_back();
+    return memory;
   }
+  [[gnu::cold]] Memory make_memory();
+  static void fill_context(Memory& memory, std::span<const u64> args);
 
   void prepare(const Program& program);
-  u64 execute(ExecRun& run, u32 entry, const std::array<u64, 5>& registers);
-  u64 run(const Program& program, u32 entry, u64 context, const std::array<u64, 5>& registers);
+  [[gnu::always_inline]] u64 execute(ExecRun& run, u32 entry, const std::array<u64, 5>& registers);
+  [[gnu::always_inline]] u64 run(const Program& program, u32 entry, const Memory& memory,
+                                 u64 context, const std::array<u64, 5>& registers);
   u64 tail_call(ExecRun& caller, u32 insn, const Program& program, u64 context) override;
 };
 
@@ -83,8 +91,46 @@ void Engine::Impl::prepare(const Program& program) {
   program.decoded = std::move(decoded);
 }
 
-/// Runs to the end, which may be in what catches an exception; the run's stack is free then.
-u64 Engine::Impl::execute(ExecRun& run, u32 entry, const std::array<u64, 5>& registers) {
+Engine::Impl::Memory Engine::Impl::make_memory() {
+  constexpr u64 kContextBytes = kMaxContextWords * sizeof(u64);
+  return {.stack = reinterpret_cast<u64>(env.window.allocate(kStackBlock, kProgramMemory)),
+          .context = reinterpret_cast<u64>(env.window.allocate(kContextBytes, kReadOnlyMemory)),
+          .words = 0};
+}
+
+/// The few words of a callback one by one: a call of memcpy() costs more.
+inline void Engine::Impl::fill_context(Memory& memory, std::span<const u64> args) {
+  const u64 count = args.size();
+  USCX_ASSERT(count <= kMaxContextWords);
+  auto* words = reinterpret_cast<u64*>(memory.context);
+  constexpr u64 kFew = 4;
+  words[0] = words[1] = words[2] = words[3] = 0;
+  if (memory.words > kFew) [[unlikely]]
+    std::memset(words + kFew, 0, (memory.words - kFew) * sizeof(u64));
+  switch (count) {
+    default:
+      std::memcpy(words, args.data(), count * sizeof(u64));
+      break;
+    case 4:
+      words[3] = args[3];
+      [[fallthrough]];
+    case 3:
+      words[2] = args[2];
+      [[fallthrough]];
+    case 2:
+      words[1] = args[1];
+      [[fallthrough]];
+    case 1:
+      words[0] = args[0];
+      [[fallthrough]];
+    case 0:
+      break;
+  }
+  memory.words = count;
+}
+
+/// Runs to the end, which may be in what catches an exception.
+inline u64 Engine::Impl::execute(ExecRun& run, u32 entry, const std::array<u64, 5>& registers) {
   const Program& program = run.program;
   USCX_ASSERT(entry < run.decoded.ops.size());
   u64 result = run.execute(entry, registers);
@@ -95,7 +141,6 @@ u64 Engine::Impl::execute(ExecRun& run, u32 entry, const std::array<u64, 5>& reg
       result = run.execute(*program.exception_callback, {*run.exception});
     }
   }
-  stacks.push_back(run.stack);
   run.charge();
   faults_to_zero += run.loads_to_zero;
   if (run.arena_faults || run.may_goto_timeouts) [[unlikely]]
@@ -104,12 +149,13 @@ u64 Engine::Impl::execute(ExecRun& run, u32 entry, const std::array<u64, 5>& reg
   return run.stopped ? 0 : result;
 }
 
-u64 Engine::Impl::run(const Program& program, u32 entry, u64 context,
-                      const std::array<u64, 5>& registers) {
-  if (!program.decoded) prepare(program);
-  ExecRun run(*this, env, program, *program.decoded, take(stacks, kStackBlock, kProgramMemory),
-              context);
+inline u64 Engine::Impl::run(const Program& program, u32 entry, const Memory& memory, u64 context,
+                             const std::array<u64, 5>& registers) {
+  if (!program.decoded) [[unlikely]]
+    prepare(program);
+  ExecRun run(*this, env, program, *program.decoded, memory.stack, context);
   const u64 result = execute(run, entry, registers);
+  unused.push_back(memory);
   program.run_count++;
   if (run.stopped) [[unlikely]] {
     program_faults++;
@@ -121,9 +167,10 @@ u64 Engine::Impl::run(const Program& program, u32 entry, u64 context,
 u64 Engine::Impl::tail_call(ExecRun& caller, u32 insn, const Program& program, u64 context) {
   if (!program.decoded) prepare(program);
   caller.charge();
-  ExecRun run(*this, env, program, *program.decoded, take(stacks, kStackBlock, kProgramMemory),
-              context, &caller);
+  const Memory memory = take();
+  ExecRun run(*this, env, program, *program.decoded, memory.stack, context, &caller);
   const u64 result = execute(run, 0, {context});
+  unused.push_back(memory);
   caller.left = run.left;
   caller.charged += run.insns();
   caller.tail_called += run.insns();
@@ -132,25 +179,19 @@ u64 Engine::Impl::tail_call(ExecRun& caller, u32 insn, const Program& program, u
 }
 
 u64 Engine::run(const Program& program, std::span<const u64> args) {
-  USCX_ASSERT(args.size() <= kMaxContextWords);
-  constexpr u64 kBytes = kMaxContextWords * sizeof(u64);
-  const u64 context = impl_->take(impl_->contexts, kBytes, kReadOnlyMemory);
-  auto* words = reinterpret_cast<u64*>(context);
-  for (std::size_t i = 0; i < args.size(); ++i) words[i] = args[i];
-  const u64 result = impl_->run(program, 0, context, {context});
-  for (std::size_t i = 0; i < args.size(); ++i) words[i] = 0;
-  impl_->contexts.push_back(context);
-  return result;
+  Impl::Memory memory = impl_->take();
+  Impl::fill_context(memory, args);
+  return impl_->run(program, 0, memory, memory.context, {memory.context});
 }
 
 u64 Engine::run_with_context(const Program& program, u64 context) {
-  return impl_->run(program, 0, context, {context});
+  return impl_->run(program, 0, impl_->take(), context, {context});
 }
 
 u64 Engine::run_callback(const Program& program, u64 callback,
                          const std::array<u64, 5>& registers) {
   USCX_ASSERT(is_callback(callback));
-  return impl_->run(program, callback_insn(callback), 0, registers);
+  return impl_->run(program, callback_insn(callback), impl_->take(), 0, registers);
 }
 
 void Engine::observe(StepObserver* observer) {

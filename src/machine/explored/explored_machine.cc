@@ -220,7 +220,8 @@ void ExploredMachine::finish_entries() {
   while (nr_active_ > 0) {
     USCX_ASSERT(!queue_.empty());
     now_ = std::max(now_, queue_.next_time());
-    handle(queue_.pop());
+    const Handle event = queue_.pop();
+    if (!is_off(queue_.at(event))) handle(event);
   }
   finishing_ = false;
 }

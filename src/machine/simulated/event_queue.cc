@@ -149,33 +149,67 @@ void EventQueue::unlink_near(Handle event) {
 }
 
 void EventQueue::link(Handle event) {
-  EventNode& node = nodes_[event];
-  const u32 bucket = bucket_of(node.time) % kBuckets;
-  u32 head = heads_[bucket];
-  if (head == kNone || chunks_[head].count == Chunk::kEvents) head = add_chunk(bucket);
-  Chunk& chunk = chunks_[head];
-  node.next = head * kPlacesInChunk + chunk.count;
-  chunk.events[chunk.count++] = event;
+  const u32 bucket = bucket_of(nodes_[event].time) % kBuckets;
+  const u32 head = heads_[bucket];
   ++in_wheel_;
+  if (head == kNone) {
+    heads_[bucket] = kSingle | event;
+    return occupy(bucket);
+  }
+  if ((head & kSingle) != 0) {
+    add_chunk(bucket, kNone);
+    put(bucket, head & ~kSingle);
+  } else if (head % kPlacesInChunk == Chunk::kEvents) {
+    add_chunk(bucket, head / kPlacesInChunk);
+  }
+  put(bucket, event);
+}
+
+/// The bucket's first chunk has room.
+void EventQueue::put(u32 bucket, Handle event) {
+  const u32 place = heads_[bucket]++;
+  nodes_[event].next = place;
+  chunks_[place / kPlacesInChunk].events[place % kPlacesInChunk] = event;
 }
 
 /// The last event of the first chunk takes its place.
 void EventQueue::unlink(Handle event) {
   const EventNode& node = nodes_[event];
   const u32 bucket = bucket_of(node.time) % kBuckets;
-  Chunk& head = chunks_[heads_[bucket]];
-  const Handle last = head.events[--head.count];
+  --in_wheel_;
+  u32& head = heads_[bucket];
+  if ((head & kSingle) != 0) {
+    USCX_ASSERT(head == (kSingle | event));
+    head = kNone;
+    return vacate(bucket);
+  }
+  const u32 last_place = --head;
+  const u32 chunk = last_place / kPlacesInChunk;
+  const Handle last = chunks_[chunk].events[last_place % kPlacesInChunk];
   Handle& place = chunks_[node.next / kPlacesInChunk].events[node.next % kPlacesInChunk];
   USCX_ASSERT(place == event);
   if (last != event) {
     place = last;
     nodes_[last].next = node.next;
   }
-  --in_wheel_;
-  if (head.count == 0) drop_chunk(bucket);
+  if (last_place % kPlacesInChunk != 0) return;
+  const u32 next = drop_chunk(chunk);
+  head = next == kNone ? kNone : next * kPlacesInChunk + Chunk::kEvents;
+  if (next == kNone) vacate(bucket);
 }
 
-u32 EventQueue::add_chunk(u32 bucket) {
+void EventQueue::occupy(u32 bucket) {
+  occupied_[bucket / 64] |= 1ULL << (bucket % 64);
+  occupied_words_ |= 1ULL << (bucket / 64);
+}
+
+void EventQueue::vacate(u32 bucket) {
+  occupied_[bucket / 64] &= ~(1ULL << (bucket % 64));
+  if (occupied_[bucket / 64] == 0) occupied_words_ &= ~(1ULL << (bucket / 64));
+}
+
+/// An empty chunk before the bucket's `next`.
+void EventQueue::add_chunk(u32 bucket, u32 next) {
   u32 added = free_chunk_;
   if (added == kNone) {
     added = static_cast<u32>(chunks_.size());
@@ -183,42 +217,46 @@ u32 EventQueue::add_chunk(u32 bucket) {
   } else {
     free_chunk_ = chunks_[added].next;
   }
-  chunks_[added].count = 0;
-  chunks_[added].next = heads_[bucket];
-  heads_[bucket] = added;
-  occupied_[bucket / 64] |= 1ULL << (bucket % 64);
-  occupied_words_ |= 1ULL << (bucket / 64);
-  return added;
+  chunks_[added].next = next;
+  heads_[bucket] = added * kPlacesInChunk;
 }
 
-/// Takes the first chunk off the bucket.
-void EventQueue::drop_chunk(u32 bucket) {
-  const u32 dropped = heads_[bucket];
-  heads_[bucket] = chunks_[dropped].next;
-  chunks_[dropped].next = free_chunk_;
-  free_chunk_ = dropped;
-  if (heads_[bucket] != kNone) return;
-  occupied_[bucket / 64] &= ~(1ULL << (bucket % 64));
-  if (occupied_[bucket / 64] == 0) occupied_words_ &= ~(1ULL << (bucket / 64));
+/// Frees it. The one behind it, or kNone.
+u32 EventQueue::drop_chunk(u32 chunk) {
+  const u32 next = chunks_[chunk].next;
+  chunks_[chunk].next = free_chunk_;
+  free_chunk_ = chunk;
+  return next;
 }
 
-/// Empties the bucket into arrived_.
+/// Empties the bucket, which is not empty, into arrived_.
 void EventQueue::collect(u32 bucket) {
-  while (heads_[bucket] != kNone) {
-    const Chunk& chunk = chunks_[heads_[bucket]];
-    arrived_.insert(arrived_.end(), chunk.events.begin(), chunk.events.begin() + chunk.count);
-    drop_chunk(bucket);
+  const u32 head = heads_[bucket];
+  USCX_ASSERT(head != kNone);
+  heads_[bucket] = kNone;
+  vacate(bucket);
+  if ((head & kSingle) != 0) {
+    arrived_.push_back(head & ~kSingle);
+    --in_wheel_;
+    return;
+  }
+  u32 chunk = head / kPlacesInChunk, count = head % kPlacesInChunk;
+  while (chunk != kNone) {
+    const auto& events = chunks_[chunk].events;
+    for (u32 i = 0; i < count; ++i) __builtin_prefetch(&nodes_[events[i]]);
+    arrived_.insert(arrived_.end(), events.begin(), events.begin() + count);
+    chunk = drop_chunk(chunk);
+    count = Chunk::kEvents;
   }
   in_wheel_ -= arrived_.size();
 }
 
-/// So that the next advance() finds its events in the cache.
+/// So that the next advance() finds its chunks in the cache.
 void EventQueue::prefetch_bucket_after_reached() const {
-  u32 chunk = heads_[(reached_ + 1) % kBuckets];
-  for (; chunk != kNone; chunk = chunks_[chunk].next) {
-    for (u32 i = 0; i < chunks_[chunk].count; ++i) {
-      __builtin_prefetch(&nodes_[chunks_[chunk].events[i]]);
-    }
+  const u32 head = heads_[(reached_ + 1) % kBuckets];
+  if ((head & kSingle) != 0) return;
+  for (u32 chunk = head / kPlacesInChunk; chunk != kNone; chunk = chunks_[chunk].next) {
+    __builtin_prefetch(&chunks_[chunk]);
   }
 }
 

@@ -102,6 +102,9 @@ class EventQueue {
   Event& at(Handle event) { return nodes_[event].event; }
   const Event& at(Handle event) const { return nodes_[event].event; }
 
+  /// It will be armed or moved soon.
+  void prefetch(Handle event) const { __builtin_prefetch(&nodes_[event]); }
+
   bool empty() const { return size() == 0; }
   std::size_t size() const { return in_near_ + in_wheel_ + far_.size(); }
   bool armed(Handle event) const { return nodes_[event].where != Where::kNowhere; }
@@ -150,10 +153,12 @@ class EventQueue {
   struct alignas(64) Chunk {
     static constexpr u32 kEvents = 14;
     std::array<Handle, kEvents> events;
-    u32 count = 0;
-    u32 next = kNone;  // chunk of the bucket, or free one; kNone: the last
+    u32 next = kNone;  // chunk of the bucket, which is full, or free one; kNone: the last
   };
-  static constexpr u32 kPlacesInChunk = 16;  // EventNode::next: chunk * kPlacesInChunk + index
+  static constexpr u32 kSingle = 1U << 31;
+  static constexpr u32 kCountBits = 4;
+  static constexpr u32 kPlacesInChunk =
+      1U << kCountBits;  // EventNode::next: chunk * kPlacesInChunk + index
   /// The list a near event is on. One of a bucket that was passed already, when nothing came in it,
   /// is before all others.
   u32 near_list(u64 time) const {
@@ -167,8 +172,11 @@ class EventQueue {
   void remove(Handle event);
   void link(Handle event);
   void unlink(Handle event);
-  u32 add_chunk(u32 bucket);
-  void drop_chunk(u32 bucket);
+  void put(u32 bucket, Handle event);
+  void occupy(u32 bucket);
+  void vacate(u32 bucket);
+  void add_chunk(u32 bucket, u32 next);
+  u32 drop_chunk(u32 chunk);
   void collect(u32 bucket);
   void prefetch_bucket_after_reached() const;
   /// Makes sure that near_ has the first event.
@@ -189,7 +197,9 @@ class EventQueue {
   std::size_t in_near_ = 0;
   EventHeap far_{nodes_};
   std::size_t in_wheel_ = 0;
-  std::array<u32, kBuckets> heads_;  // the first chunk of each bucket; kNone: empty
+  // By bucket: kNone, its only event and kSingle, or its first chunk and how many events that has:
+  // a bucket's chunk, which is in no cache, is written when an event is armed, and not read.
+  std::array<u32, kBuckets> heads_;
   std::vector<Chunk> chunks_;
   u32 free_chunk_ = kNone;
   std::array<u64, kWords> occupied_{};  // which buckets have any

@@ -100,18 +100,11 @@ OrError<SimulatedMachine::Ended> SimulatedMachine::run_events(
     const u64 time = queue_.next_time();
     if (time > deadline.ns) break;
     USCX_ASSERT(time >= now_);
+    const Handle event = queue_.pop();
+    if (is_off(queue_.at(event))) continue;
     if (time != now_) events_at_now_ = 0;
     now_ = time;
-    const Handle event = queue_.pop();
-    if (large) {
-      if (queue_.arrivals() != arrivals_) {
-        arrivals_ = queue_.arrivals();
-        handled_before_ = events_;
-        prefetched_ = 0;
-      }
-      const std::size_t handled = events_ - handled_before_;
-      if (handled >= prefetched_ && prefetched_ < queue_.arrived().size()) prefetch_arrived();
-    }
+    if (large) prefetch_arrived();
     if (large) prefetch(queue_.likely_next());
     if (++events_at_now_ > kMaxEventsPerInstant) return std::unexpected(stuck(queue_.at(event)));
     ++events_;
@@ -150,34 +143,49 @@ CpuId SimulatedMachine::served_by(const Event& event) const {
   return moves ? kernel_->interrupt_cpu(event.cpu) : event.cpu;
 }
 
-/// The same for the next of those events that time has come near to, so many that what they need
-/// stays in the second cache until then. Each round finds there what the one before it asked for,
-/// of all of them at once.
+/// The same for the events that time has come near to, some of them ahead, in three steps, each of
+/// which finds in the cache what the one before it asked for.
 void SimulatedMachine::prefetch_arrived() {
-  constexpr std::size_t kBatch = 64;
-  auto batch = queue_.arrived().subspan(prefetched_);
-  if (batch.size() > kBatch) batch = batch.first(kBatch);
-  prefetched_ += batch.size();
-  for (const Handle handle : batch) {
-    const Event& event = queue_.at(handle);
-    __builtin_prefetch(&cpus_[static_cast<u32>(event.cpu)]);
-    sched::prefetch_rq(kernel_->rq(event.cpu));
-    if (event.kind != Kind::kTimer) continue;
-    __builtin_prefetch(event.target);
-    if (event.sleeper != nullptr) sched::prefetch_task(event.sleeper);
+  const auto arrived = queue_.arrived();
+  if (queue_.arrivals() != arrivals_) {
+    arrivals_ = queue_.arrivals();
+    handled_before_ = events_;
+    for (u32 i = 1; i < kFar; ++i) prefetch_first(arrived, i);
+    for (u32 i = 1; i < kMiddle; ++i) prefetch_second(arrived, i);
+    for (u32 i = 1; i < kNear; ++i) prefetch_third(arrived, i);
   }
-  for (const Handle handle : batch) {
-    const Event& event = queue_.at(handle);
-    sched::prefetch_rq_parts(kernel_->rq(event.cpu));
-    sched::prefetch_current(kernel_->rq(event.cpu));
-  }
-  for (const Handle handle : batch) {
-    const Event& event = queue_.at(handle);
-    sched::prefetch_local_dsq(kernel_->rq(event.cpu));
-    const Task* p = cpus_[static_cast<u32>(event.cpu)].task;
-    if (p != nullptr && p->behaviour && event.kind == Kind::kProgress) {
-      sched::prefetch_behaviour(*p);
-    }
+  const std::size_t handled = events_ - handled_before_;
+  prefetch_first(arrived, handled + kFar);
+  prefetch_second(arrived, handled + kMiddle);
+  prefetch_third(arrived, handled + kNear);
+}
+
+void SimulatedMachine::prefetch_first(std::span<const Handle> events, std::size_t i) const {
+  if (i >= events.size()) return;
+  const Event& event = queue_.at(events[i]);
+  __builtin_prefetch(&cpus_[static_cast<u32>(event.cpu)]);
+  sched::prefetch_rq(kernel_->rq(event.cpu));
+  if (event.kind != Kind::kTimer) return;
+  __builtin_prefetch(event.target);
+  if (event.sleeper != nullptr) sched::prefetch_task(event.sleeper);
+}
+
+void SimulatedMachine::prefetch_second(std::span<const Handle> events, std::size_t i) const {
+  if (i >= events.size()) return;
+  const Event& event = queue_.at(events[i]);
+  sched::prefetch_rq_parts(kernel_->rq(event.cpu));
+  sched::prefetch_current(kernel_->rq(event.cpu));
+}
+
+void SimulatedMachine::prefetch_third(std::span<const Handle> events, std::size_t i) const {
+  if (i >= events.size()) return;
+  const Event& event = queue_.at(events[i]);
+  sched::prefetch_local_dsq(kernel_->rq(event.cpu));
+  const Task* p = cpus_[static_cast<u32>(event.cpu)].task;
+  if (event.kind != Kind::kProgress) {
+    queue_.prefetch(cpus_[static_cast<u32>(event.cpu)].progress);
+  } else if (p != nullptr && p->behaviour) {
+    sched::prefetch_behaviour(*p);
   }
 }
 
@@ -190,7 +198,7 @@ void SimulatedMachine::handle(Handle handle) {
       progress(cpu);
       break;
     case Kind::kTick:
-      queue_.arm(handle, next_tick());
+      arm_tick(at(cpu));
       kernel_->irq_tick(cpu);
       break;
     case Kind::kTimer: {
@@ -382,13 +390,14 @@ bool SimulatedMachine::queue_irq_work(sched::IrqWork& work, CpuId to) {
 }
 
 void SimulatedMachine::tick_start(CpuId cpu) {
-  const Handle tick = at(cpu).tick;
-  if (!queue_.armed(tick)) queue_.arm(tick, next_tick());
+  Cpu& c = at(cpu);
+  c.ticking = true;
+  if (c.tick_at_ns <= now_) arm_tick(c);
 }
 
+/// It stays armed: a CPU that is idle for less than a tick, as most are, has nothing to do for it.
 void SimulatedMachine::tick_stop(CpuId cpu) {
-  const Handle tick = at(cpu).tick;
-  if (queue_.armed(tick)) queue_.disarm(tick);
+  at(cpu).ticking = false;
 }
 
 }  // namespace uscx::machine

@@ -76,6 +76,8 @@ class SimulatedMachine : public sched::Machine {
     u64 since_ns = 0;
     u64 overhead_ns = 0;
     u32 capacity = 1024;
+    bool ticking = false;    // its tick is on
+    u64 tick_at_ns = 0;      // where that is armed, on or off; 0: it is not
     bool left_idle = false;  // what leaving idle costs has been paid by waiting for the interrupt
   };
 
@@ -99,9 +101,26 @@ class SimulatedMachine : public sched::Machine {
   void account(Cpu& c);
   void prefetch(Handle event) const;
   void prefetch_arrived();
+  // How many events before its own each step of prefetch_arrived() is done.
+  static constexpr u32 kFar = 9, kMiddle = 6, kNear = 3;
+  void prefetch_first(std::span<const Handle> events, std::size_t i) const;
+  void prefetch_second(std::span<const Handle> events, std::size_t i) const;
+  void prefetch_third(std::span<const Handle> events, std::size_t i) const;
   void settle(Cpu& c);
   u64 time_left(const Cpu& c) const;
   u64 migration_cost(CpuId from, CpuId to) const;
+  void arm_tick(Cpu& c) {
+    c.tick_at_ns = next_tick();
+    queue_.arm(c.tick, c.tick_at_ns);
+  }
+  /// Of an event that was due: a tick that has been switched off since is none.
+  bool is_off(const Event& event) {
+    if (event.kind != Kind::kTick) [[likely]]
+      return false;
+    Cpu& c = at(event.cpu);
+    c.tick_at_ns = 0;
+    return !c.ticking;
+  }
   u64 next_tick() const { return (now_ / tick_period_ns_ + 1) * tick_period_ns_; }
   Error stuck(const Event& last) const;
 
@@ -117,7 +136,6 @@ class SimulatedMachine : public sched::Machine {
   // Of the events that arrived together: which, how many of them have been fetched ahead, and how
   // many had been handled before.
   u64 arrivals_ = 0;
-  std::size_t prefetched_ = 0;
   u64 handled_before_ = 0;
   std::vector<Cpu> cpus_;
   std::vector<sched::IrqWork*> own_work_;  // queued on `handling_` by its own handler

@@ -65,7 +65,8 @@ std::string_view event_name(const EventRow& row, btf::KernelVersion version) {
 void add_event(Sched& sch, EventCounter event, s64 count) {
   Kernel& k = sch.kernel;
   sch.cpu(k.cpu()).event_stats.*event += count;
-  const bool program = k.bpf().has_trace_hooks() && k.bpf().has_trace_hook("sched_ext_event");
+  const bool program =
+      k.bpf().may_have_trace_hook("sched_ext_event") && k.bpf().has_trace_hook("sched_ext_event");
   if (!program && !k.trace().scx_event.enabled()) return;
   for (const EventRow& row : kEvents) {
     if (row.counter != event) continue;

@@ -30,6 +30,7 @@ IdleTracker::IdleTracker(bpf::AddressWindow& window, const Topology& topology,
       nr_cpus_(topology.nr_cpus()),
       masks_(topology.nr_nodes + 1),
       core_of_(topology.nr_cpus()),
+      sibling_(topology.nr_cpus(), kNoCpu),
       last_distributed_(topology.nr_cpus(), 0) {
   for (Masks& m : masks_) {
     m.cpu = make_mask(window_);
@@ -45,6 +46,10 @@ IdleTracker::IdleTracker(bpf::AddressWindow& window, const Topology& topology,
   for (const std::vector<CpuId>& core : cores) {
     const Core place{static_cast<u32>(core_cpus_.size()), static_cast<u32>(core.size())};
     for (CpuId cpu : core) core_of_[static_cast<u32>(cpu)] = place;
+    if (core.size() == 2) {
+      sibling_[static_cast<u32>(core[0])] = core[1];
+      sibling_[static_cast<u32>(core[1])] = core[0];
+    }
     core_cpus_.insert(core_cpus_.end(), core.begin(), core.end());
   }
   compute_domains();
@@ -70,11 +75,12 @@ void IdleTracker::enable(bool builtin, bool per_node) {
   const bool start_empty = version_ >= btf::KernelVersion{7, 3};
   for (NodeId node = per_node ? 0 : kNoNode; node < static_cast<NodeId>(masks_.size()) - 1;
        ++node) {
-    const Masks& m = masks(node);
+    Masks& m = masks(node);
     const abi::cpumask& initial =
         start_empty ? *empty_ : (node == kNoNode ? online_ : node_span(node));
     std::memcpy(m.cpu, &initial, sizeof(abi::cpumask));
     std::memcpy(m.smt, &initial, sizeof(abi::cpumask));
+    m.cpu_words = m.smt_words = kAllWords;  // not known: found out as they are cleared
     if (!per_node) break;
   }
 }
@@ -85,56 +91,72 @@ void IdleTracker::disable() {
 }
 
 void IdleTracker::set_idle(CpuId cpu, bool idle) {
-  const Masks& m = masks(tracking_node(cpu));
+  Masks& m = masks(tracking_node(cpu));
+  const auto mark = [idle](abi::cpumask& mask, u64& words, u32 bit) {
+    idle ? set_bit(mask, words, bit) : clear_bit(mask, words, bit);
+  };
   const u32 bit = static_cast<u32>(cpu);
-  idle ? bitmap::set(m.cpu->bits, bit) : bitmap::clear(m.cpu->bits, bit);
+  mark(*m.cpu, m.cpu_words, bit);
   // A CPU that is offline is nobody's sibling.
   if (!smt_active() || !is_online(cpu)) return;
 
+  if (const CpuId s = sibling_[bit]; s != kNoCpu) {
+    const u32 other = static_cast<u32>(s);
+    const bool online = is_online(s);
+    if (idle && online && !bitmap::test(m.cpu->bits, other)) return;
+    mark(*m.smt, m.smt_words, bit);
+    if (online) mark(*m.smt, m.smt_words, other);
+    return;
+  }
   const auto busy = [&](CpuId s) {
     return is_online(s) && !bitmap::test(m.cpu->bits, static_cast<u32>(s));
   };
   if (idle && std::ranges::any_of(siblings(cpu), busy)) return;
   for (CpuId s : siblings(cpu)) {
-    if (!is_online(s)) continue;
-    idle ? bitmap::set(m.smt->bits, static_cast<u32>(s))
-         : bitmap::clear(m.smt->bits, static_cast<u32>(s));
+    if (is_online(s)) mark(*m.smt, m.smt_words, static_cast<u32>(s));
   }
 }
 
 bool IdleTracker::test_and_clear(CpuId cpu) {
-  const Masks& m = masks(tracking_node(cpu));
+  Masks& m = masks(tracking_node(cpu));
   const u32 bit = static_cast<u32>(cpu);
   if (smt_active()) {
     // The core is not wholly idle whether or not the CPU can be claimed. An offline CPU has no
     // siblings, itself not being one: it is cleared by itself, or picking would find it again and
     // again.
+    clear_bit(*m.smt, m.smt_words, bit);
     const bool online = is_online(cpu);
-    for (CpuId s : siblings(cpu)) {
-      if (s == cpu || (online && is_online(s))) {
-        bitmap::clear(m.smt->bits, static_cast<u32>(s));
+    if (const CpuId s = sibling_[bit]; s != kNoCpu) {
+      if (online && is_online(s)) clear_bit(*m.smt, m.smt_words, static_cast<u32>(s));
+    } else if (online) {
+      for (CpuId other : siblings(cpu)) {
+        if (is_online(other)) clear_bit(*m.smt, m.smt_words, static_cast<u32>(other));
       }
     }
   }
   if (!bitmap::test(m.cpu->bits, bit)) return false;
-  bitmap::clear(m.cpu->bits, bit);
+  clear_bit(*m.cpu, m.cpu_words, bit);
   return true;
 }
 
-u32 IdleTracker::any_distribute(CpuId this_cpu, const abi::cpumask& mask,
-                                const abi::cpumask* also) {
+u32 IdleTracker::any_distribute(CpuId this_cpu, const abi::cpumask& mask, const abi::cpumask* also,
+                                u64 words) {
   u32& last = last_distributed_[static_cast<u32>(this_cpu)];
   const auto next_from = [&](u32 from) {
     if (from >= nr_cpus_) return nr_cpus_;
-    u32 word = from / 64;
-    unsigned long bits = mask.bits[word] & (~0UL << (from % 64));
-    for (;;) {
+    const u64 within = ~0ULL << (from % 64);  // of the first word
+    const u32 first = from / 64;
+    for (u64 left = words & (~0ULL << first); left != 0; left &= left - 1) {
+      const u32 word = static_cast<u32>(std::countr_zero(left));
+      if (word * 64 >= nr_cpus_) break;
+      u64 bits = mask.bits[word];
       if (also) bits &= also->bits[word];
-      if (bits != 0)
+      if (word == first) bits &= within;
+      if (bits != 0) {
         return std::min(word * 64 + static_cast<u32>(std::countr_zero(bits)), nr_cpus_);
-      if (++word * 64 >= nr_cpus_) return nr_cpus_;
-      bits = mask.bits[word];
+      }
     }
+    return nr_cpus_;
   };
   u32 found = next_from(last + 1);
   if (found >= nr_cpus_) found = next_from(0);
@@ -142,23 +164,25 @@ u32 IdleTracker::any_distribute(CpuId this_cpu, const abi::cpumask& mask,
   return found;
 }
 
-s32 IdleTracker::pick_in_node(CpuId this_cpu, const abi::cpumask& allowed, NodeId node, u64 flags) {
+s32 IdleTracker::pick_in_node(CpuId this_cpu, const Place& allowed, NodeId node, u64 flags) {
   const Masks& m = masks(node);
   const bool smt = smt_active();
   for (;;) {
     u32 cpu = nr_cpus_;
     if (smt) {
-      cpu = any_distribute(this_cpu, *m.smt, &allowed);
+      cpu = any_distribute(this_cpu, *m.smt, allowed.mask, m.smt_words & allowed.words);
       if (cpu >= nr_cpus_ && (flags & abi::SCX_PICK_IDLE_CORE)) return -EBUSY;
     }
-    if (cpu >= nr_cpus_) cpu = any_distribute(this_cpu, *m.cpu, &allowed);
+    if (cpu >= nr_cpus_) {
+      cpu = any_distribute(this_cpu, *m.cpu, allowed.mask, m.cpu_words & allowed.words);
+    }
     if (cpu >= nr_cpus_) return -EBUSY;
     // Another CPU may have claimed it in between; the masks have less in them each round.
     if (test_and_clear(static_cast<CpuId>(cpu))) return static_cast<s32>(cpu);
   }
 }
 
-s32 IdleTracker::pick_from_other_nodes(CpuId this_cpu, const abi::cpumask& allowed, NodeId node,
+s32 IdleTracker::pick_from_other_nodes(CpuId this_cpu, const Place& allowed, NodeId node,
                                        u64 flags) {
   std::vector<bool> visited(topology_.nr_nodes, false);
   visited[static_cast<u32>(node)] = true;
@@ -179,7 +203,7 @@ s32 IdleTracker::pick_from_other_nodes(CpuId this_cpu, const abi::cpumask& allow
   }
 }
 
-s32 IdleTracker::pick(CpuId this_cpu, const abi::cpumask& allowed, NodeId node, u64 flags) {
+s32 IdleTracker::pick(CpuId this_cpu, const Place& allowed, NodeId node, u64 flags) {
   const s32 cpu = pick_in_node(this_cpu, allowed, node, flags);
   if (cpu >= 0) return cpu;
   if (node == kNoNode || (flags & abi::SCX_PICK_IDLE_IN_NODE)) return -EBUSY;

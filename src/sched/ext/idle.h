@@ -62,14 +62,18 @@ class IdleTracker {
   bool test_and_clear(CpuId cpu);
   /// Picks and claims an idle CPU of `allowed`, from `node` (kNoNode: the global masks) outwards.
   /// -EBUSY where there is none. Linux: scx_pick_idle_cpu().
-  s32 pick(CpuId this_cpu, const abi::cpumask& allowed, NodeId node, u64 flags);
+  s32 pick(CpuId this_cpu, const abi::cpumask& allowed, NodeId node, u64 flags) {
+    return pick(this_cpu, Place{&allowed}, node, flags);
+  }
   /// The built-in policy: the CPU it claimed, or -EBUSY. `allowed` null: the task's own mask.
   /// Linux: scx_select_cpu_dfl().
   s32 select_cpu(const IdleRequest& request, CpuId prev_cpu, u64 wake_flags,
                  const abi::cpumask* allowed, u64 flags);
   /// The next CPU of `mask` (and of `also`) after the one this CPU was given last, round and
   /// round; nr_cpu_ids where there is none. Linux: cpumask_any_and_distribute().
-  u32 any_distribute(CpuId this_cpu, const abi::cpumask& mask, const abi::cpumask* also = nullptr);
+  u32 any_distribute(CpuId this_cpu, const abi::cpumask& mask, const abi::cpumask* also = nullptr) {
+    return any_distribute(this_cpu, mask, also, kAllWords);
+  }
 
   /// Masks as programs get them. `node` kNoNode: the global ones.
   const abi::cpumask& cpu_mask(NodeId node) const { return *masks(node).cpu; }
@@ -80,34 +84,50 @@ class IdleTracker {
   bool share_cache(CpuId a, CpuId b) const;
 
  private:
+  // Of a mask, its words that are not 0, by bit: a machine has at most 64 of them, and looking for
+  // a CPU passes over the others.
+  static constexpr u64 kAllWords = ~0ULL;
+  static_assert(kMaxCpus <= 64 * 64);
   struct Masks {
     abi::cpumask* cpu = nullptr;
     abi::cpumask* smt = nullptr;
+    u64 cpu_words = 0, smt_words = 0;
   };
   struct Domain {
     abi::cpumask span{};
+    u64 words = 0;
     u32 weight = 0;
   };
+  /// Where to look: some mask, and which words may be other than 0.
+  struct Place {
+    const abi::cpumask* mask = nullptr;
+    u64 words = kAllWords;
+  };
+  static void set_bit(abi::cpumask& mask, u64& words, u32 bit) {
+    mask.bits[bit / 64] |= 1UL << (bit % 64);
+    words |= 1ULL << (bit / 64);
+  }
+  static void clear_bit(abi::cpumask& mask, u64& words, u32 bit) {
+    unsigned long& word = mask.bits[bit / 64];
+    word &= ~(1UL << (bit % 64));
+    if (word == 0) words &= ~(1ULL << (bit / 64));
+  }
 
+  Masks& masks(NodeId node) { return masks_[static_cast<u32>(node + 1)]; }
   const Masks& masks(NodeId node) const { return masks_[static_cast<u32>(node + 1)]; }
   /// The node whose masks hold `cpu`: kNoNode where they are global.
   NodeId tracking_node(CpuId cpu) const { return per_node_ ? node_of(cpu) : kNoNode; }
   const CpuInfo& info(CpuId cpu) const { return topology_.cpus[static_cast<u32>(cpu)]; }
   bool is_online(CpuId cpu) const;
-  /// Of `mask`, the word that `cpu` is in.
-  static unsigned long& word(abi::cpumask& mask, CpuId cpu) {
-    return mask.bits[static_cast<u32>(cpu) / 64];
-  }
-  static unsigned long word(const abi::cpumask& mask, CpuId cpu) {
-    return mask.bits[static_cast<u32>(cpu) / 64];
-  }
   void compute_domains();
   /// null where Linux has no such scheduling domain: an LLC of one CPU, a machine of one node.
   const Domain* llc_domain(CpuId cpu) const;
   const Domain* numa_domain(CpuId cpu) const;
   bool llc_numa_mismatch() const;
-  s32 pick_in_node(CpuId this_cpu, const abi::cpumask& allowed, NodeId node, u64 flags);
-  s32 pick_from_other_nodes(CpuId this_cpu, const abi::cpumask& allowed, NodeId node, u64 flags);
+  u32 any_distribute(CpuId this_cpu, const abi::cpumask& mask, const abi::cpumask* also, u64 words);
+  s32 pick(CpuId this_cpu, const Place& allowed, NodeId node, u64 flags);
+  s32 pick_in_node(CpuId this_cpu, const Place& allowed, NodeId node, u64 flags);
+  s32 pick_from_other_nodes(CpuId this_cpu, const Place& allowed, NodeId node, u64 flags);
 
   struct Choice;
   s32 choose(const Choice& choice);
@@ -133,6 +153,7 @@ class IdleTracker {
     u32 first, count;  // of core_cpus_
   };
   std::vector<Core> core_of_;     // by CPU
+  std::vector<CpuId> sibling_;    // by CPU: the other one of a core of two; else kNoCpu
   std::vector<CpuId> core_cpus_;  // core by core
   abi::cpumask all_{};            // the possible CPUs: the mask of a task that may run anywhere
   u32 nr_populated_nodes_ = 0;    // with CPUs on line

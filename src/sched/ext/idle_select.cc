@@ -18,7 +18,7 @@ void IdleTracker::compute_domains() {
     if (!is_online(static_cast<CpuId>(cpu))) continue;
     const CpuInfo& c = topology_.cpus[cpu];
     for (Domain* d : {&llcs_[c.llc], &nodes_[static_cast<u32>(c.node)]}) {
-      bitmap::set(d->span.bits, cpu);
+      set_bit(d->span, d->words, cpu);
       ++d->weight;
     }
   }
@@ -82,10 +82,10 @@ struct IdleTracker::Choice {
   u64 wake_flags;
   u64 flags;
   NodeId node;  // whose masks come first
-  const abi::cpumask& allowed;
+  Place allowed;
   bool prev_allowed;
-  const abi::cpumask* llc;   // CPUs of prev_cpu's LLC to prefer, or null
-  const abi::cpumask* numa;  // of its node
+  Place llc;   // CPUs of prev_cpu's LLC to prefer, or null
+  Place numa;  // of its node
 };
 
 namespace {
@@ -115,10 +115,10 @@ s32 IdleTracker::select_cpu(const IdleRequest& request, CpuId prev_cpu, u64 wake
   }
   // A task that may run anywhere uses a domain's span as it is; otherwise what it may use of it,
   // and nothing where that is empty.
-  const auto usable = [&](const Domain* d, abi::cpumask& local) -> const abi::cpumask* {
-    if (!d) return nullptr;
-    if (own_mask && anywhere) return &d->span;
-    return intersect(local, *allowed, d->span, nr_cpus_) ? &local : nullptr;
+  const auto usable = [&](const Domain* d, abi::cpumask& local) -> Place {
+    if (!d) return {};
+    if (own_mask && anywhere) return {&d->span, d->words};
+    return {intersect(local, *allowed, d->span, nr_cpus_) ? &local : nullptr, d->words};
   };
   return choose(Choice{
       .request = request,
@@ -126,10 +126,10 @@ s32 IdleTracker::select_cpu(const IdleRequest& request, CpuId prev_cpu, u64 wake
       .wake_flags = wake_flags,
       .flags = flags,
       .node = tracking_node(prev_cpu),
-      .allowed = *allowed,
+      .allowed = {allowed},
       .prev_allowed = bitmap::test(allowed->bits, static_cast<u32>(prev_cpu)),
-      .llc = llc_aware_ ? usable(llc_domain(prev_cpu), llc_local_) : nullptr,
-      .numa = numa_aware_ ? usable(numa_domain(prev_cpu), numa_local_) : nullptr,
+      .llc = llc_aware_ ? usable(llc_domain(prev_cpu), llc_local_) : Place{},
+      .numa = numa_aware_ ? usable(numa_domain(prev_cpu), numa_local_) : Place{},
   });
 }
 
@@ -156,7 +156,7 @@ bool IdleTracker::choose_for_sync_wakeup(const Choice& c, s32& cpu) {
   if (c.request.waker_exiting || !c.request.waker_local_dsq_empty) return false;
   if ((c.flags & abi::SCX_PICK_IDLE_IN_NODE) && waker_node != c.node) return false;
   if (bitmap::first(masks(waker_node).cpu->bits, nr_cpus_) >= nr_cpus_) return false;
-  if (!bitmap::test(c.allowed.bits, static_cast<u32>(waker))) return false;
+  if (!bitmap::test(c.allowed.mask->bits, static_cast<u32>(waker))) return false;
   test_and_clear(waker);
   cpu = waker;
   return true;
@@ -168,9 +168,9 @@ bool IdleTracker::choose_idle_core(const Choice& c, s32& cpu) {
     cpu = c.prev_cpu;
     return true;
   }
-  for (const abi::cpumask* domain : {c.llc, c.numa}) {
-    if (!domain) continue;
-    cpu = pick_in_node(c.request.this_cpu, *domain, c.node, abi::SCX_PICK_IDLE_CORE);
+  for (const Place& domain : {c.llc, c.numa}) {
+    if (!domain.mask) continue;
+    cpu = pick_in_node(c.request.this_cpu, domain, c.node, abi::SCX_PICK_IDLE_CORE);
     if (cpu >= 0) return true;
   }
   cpu = pick(c.request.this_cpu, c.allowed, c.node, c.flags | abi::SCX_PICK_IDLE_CORE);
@@ -185,15 +185,15 @@ bool IdleTracker::choose_nearby(const Choice& c, s32& cpu) {
   if (smt_active() && is_online(c.prev_cpu)) {
     for (CpuId s : siblings(c.prev_cpu)) {
       if (s == c.prev_cpu || !is_online(s)) continue;
-      if (bitmap::test(c.allowed.bits, static_cast<u32>(s)) && test_and_clear(s)) {
+      if (bitmap::test(c.allowed.mask->bits, static_cast<u32>(s)) && test_and_clear(s)) {
         cpu = s;
         return true;
       }
     }
   }
-  for (const abi::cpumask* domain : {c.llc, c.numa}) {
-    if (!domain) continue;
-    cpu = pick_in_node(c.request.this_cpu, *domain, c.node, 0);
+  for (const Place& domain : {c.llc, c.numa}) {
+    if (!domain.mask) continue;
+    cpu = pick_in_node(c.request.this_cpu, domain, c.node, 0);
     if (cpu >= 0) return true;
   }
   return false;

@@ -9,6 +9,7 @@
 #include "btf/btf.h"
 #include "sched/cgroup.h"
 #include "sched/ext/internal.h"
+#include "sched/private.h"
 
 namespace uscx::sched::ext {
 namespace {
@@ -97,7 +98,7 @@ u64 run(Sched& sch, Op op, const Task* subject, std::span<const u64> args) {
   const bpf::Program* prog = sch.ops.program(op);
   USCX_ASSERT(prog != nullptr);
   const u64 cost_ns = kernel.costs().bpf_callback_ns;
-  if (cost_ns != 0) kernel.machine().charge(kernel.cpu(), Nanos{cost_ns});
+  if (cost_ns != 0) KernelInternals::of(kernel).charge_unclocked(cost_ns);
   ++sch.ext.nr_callbacks;
   kernel.sync_point("callback");
   const u64 insns_before = prog->insns_executed;
@@ -111,7 +112,7 @@ u64 run(Sched& sch, Op op, const Task* subject, std::span<const u64> args) {
     kernel.trace().scx_callback_cost(kernel.now(), kernel.cpu(), op_name(op),
                                      cost_ns + insns * kernel.costs().bpf_insn_ps / 1000);
   }
-  kernel.trace().scx_callback(kernel.now(), kernel.cpu(), op_name(op), subject, result);
+  kernel.trace().scx_callback(kernel.now(), kernel.cpu(), op, subject, result);
   return result;
 }
 

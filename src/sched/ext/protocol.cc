@@ -8,8 +8,8 @@ namespace uscx::sched::ext {
 
 Protocol::Protocol(Kernel& kernel) : kernel_(kernel) {
   Tracepoints& trace = kernel.trace();
-  trace.scx_callback.subscribe([this](Nanos, CpuId, std::string_view op, const Task* p,
-                                      u64 result) { called(op, p, result); });
+  trace.scx_callback.subscribe(
+      [this](Nanos, CpuId, Op op, const Task* p, u64 result) { called(op, p, result); });
   trace.sched_process_free.subscribe([this](const Task& p) {
     const auto it = tasks_.find(&p);
     if (it == tasks_.end()) return;
@@ -28,10 +28,11 @@ u32 Protocol::known() const {
          both(Op::kRunning, Op::kStopping, kRunning);
 }
 
-void Protocol::called(std::string_view op, const Task* p, u64 result) {
+void Protocol::called(Op which, const Task* p, u64 result) {
   ++callbacks_;
   if (impl_of(kernel_).root == nullptr) return;
-  switch (op_by_name(op)) {
+  const std::string_view op = op_name(which);
+  switch (which) {
     case Op::kInitTask:
       if (static_cast<s32>(result) == 0) begin(op, *p, kInited, 0);
       return;

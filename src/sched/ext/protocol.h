@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/types.h"
+#include "sched/ext/ops.h"
 
 namespace uscx::sched {
 class Kernel;
@@ -35,7 +36,7 @@ class Protocol {
     kRunnable = 4,  // ops.runnable() until ops.quiescent()
     kRunning = 8,   // ops.running() until ops.stopping()
   };
-  void called(std::string_view op, const Task* p, u64 result);
+  void called(Op op, const Task* p, u64 result);
   void begin(std::string_view op, const Task& p, u32 state, u32 needed);
   void end(std::string_view op, const Task& p, u32 state, u32 excluded);
   /// The states whose two callbacks the scheduler has.

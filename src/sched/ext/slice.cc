@@ -78,7 +78,8 @@ void update_curr(Rq& rq) {
   apply_task_slice_oob(rq, curr);
   const u64 delta_ns = kernel.update_curr_common(rq);
   if (delta_ns == 0) return;
-  if (rq.dl->ext.active) KernelInternals::of(kernel).dl_server_update(rq.dl->ext, delta_ns, false);
+  if (rq.ext_server_active)
+    KernelInternals::of(kernel).dl_server_update(rq.dl->ext, delta_ns, false);
   if (curr.scx.slice != abi::SCX_SLICE_INF) {
     curr.scx.slice -= std::min<u64>(curr.scx.slice, delta_ns);
   }

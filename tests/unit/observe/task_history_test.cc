@@ -44,7 +44,7 @@ TEST_F(TaskHistoryTest, ShowsEveryIdentifierOfADsqWhole) {
 
 TEST_F(TaskHistoryTest, CallbacksByNameWithoutTicks) {
   for (const char* op : {"enqueue", "tick", "running", "tick"}) {
-    trace.scx_callback(Nanos{3}, 2, op, task.get(), 0);
+    trace.scx_callback(Nanos{3}, 2, sched::ext::op_by_name(op), task.get(), 0);
   }
   const auto all = lines();
   ASSERT_EQ(all.size(), 2u);

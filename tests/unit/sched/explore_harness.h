@@ -73,11 +73,10 @@ class ExploreTest : public ExtTest {
     t.scx_dsq.subscribe([](Nanos now, const Task& p, u64 id, bool on, u32 nr) {
       fmt::print(out, "{} {} {} dsq {:#x} nr {}\n", now.ns, p.comm, on ? "on" : "off", id, nr);
     });
-    t.scx_callback.subscribe(
-        [this](Nanos now, CpuId cpu, std::string_view op, const Task* p, u64 result) {
-          fmt::print(out, "{} [{}] {} {} = {} ({} waiting)\n", now.ns, cpu, op, p ? p->comm : "",
-                     result, queue_.size());
-        });
+    t.scx_callback.subscribe([this](Nanos now, CpuId cpu, ext::Op op, const Task* p, u64 result) {
+      fmt::print(out, "{} [{}] {} {} = {} ({} waiting)\n", now.ns, cpu, ext::op_name(op),
+                 p ? p->comm : "", result, queue_.size());
+    });
     t.scx_state.subscribe(
         [](Nanos now, std::string_view state) { fmt::print(out, "{} {}\n", now.ns, state); });
     t.scx_exit.subscribe([](Nanos now, s32 kind, s64, std::string_view, std::string_view msg) {

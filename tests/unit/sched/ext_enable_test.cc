@@ -17,8 +17,9 @@ class ExtEnableTest : public ExtTest {
     k().trace().kernel_log.subscribe(
         [this](Nanos, CpuId, const Task*, std::string_view line) { log_.emplace_back(line); });
     k().trace().scx_callback.subscribe(
-        [this](Nanos, CpuId, std::string_view op, const Task* p, u64 result) {
+        [this](Nanos, CpuId, ext::Op which, const Task* p, u64 result) {
           if (p == nullptr) return;
+          const std::string_view op = ext::op_name(which);
           Count& c = counts_[p->pid];
           if (op == "init_task" && static_cast<s32>(result) == 0) ++c.init;
           if (op == "exit_task") ++c.exit;
@@ -297,8 +298,9 @@ TEST_F(ExtEnableTest, AnErrorAtAnyMomentOfEnablingLosesNoTask) {
     boot("1n1l4c1t");
     counts_.clear();
     k().trace().scx_callback.subscribe(
-        [this](Nanos, CpuId, std::string_view op, const Task* p, u64 result) {
+        [this](Nanos, CpuId, ext::Op which, const Task* p, u64 result) {
           if (p == nullptr) return;
+          const std::string_view op = ext::op_name(which);
           Count& c = counts_[p->pid];
           if (op == "init_task" && static_cast<s32>(result) == 0) ++c.init;
           if (op == "exit_task") ++c.exit;

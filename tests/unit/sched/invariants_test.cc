@@ -42,7 +42,9 @@ class InvariantsTest : public ExtTest {
     run_for(Nanos::from_ms(20));
     invariants_->check_all();
   }
-  void called(std::string_view op, const Task& p) { k().trace().scx_callback(now(), 0, op, &p, 0); }
+  void called(std::string_view op, const Task& p) {
+    k().trace().scx_callback(now(), 0, ext::op_by_name(op), &p, 0);
+  }
 
   std::unique_ptr<Invariants> invariants_;
   std::shared_ptr<bpf::StructOpsTable> table_;

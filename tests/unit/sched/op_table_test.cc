@@ -77,7 +77,7 @@ class ExtOpLocksTest : public ExtTest {
 TEST_F(ExtOpLocksTest, AreHeldAsTheTableSays) {
   boot("1n1l2c1t");
   k().trace().scx_callback.subscribe(
-      [this](Nanos, CpuId, std::string_view op, const Task* p, u64) { check(op, p); });
+      [this](Nanos, CpuId, Op op, const Task* p, u64) { check(ext::op_name(op), p); });
   auto table = make_table("all");
   for (const ext::OpRow& row : ext::op_table()) {
     if (row.cid_only || row.op == Op::kCoreSchedBefore) continue;
