@@ -41,7 +41,9 @@ void prefetch_task(const Task* p) {
 }
 
 void prefetch_current(const Rq& rq) {
-  prefetch_task(rq.current());
+  const Task* p = rq.current();
+  __builtin_prefetch(&p->se.nr_migrations);
+  if (p != rq.idle_task()) prefetch_task(p);
 }
 
 void prefetch_behaviour(const Task& p) {

@@ -173,19 +173,20 @@ void SimulatedMachine::prefetch_first(std::span<const Handle> events, std::size_
 void SimulatedMachine::prefetch_second(std::span<const Handle> events, std::size_t i) const {
   if (i >= events.size()) return;
   const Event& event = queue_.at(events[i]);
-  sched::prefetch_rq_parts(kernel_->rq(event.cpu));
-  sched::prefetch_current(kernel_->rq(event.cpu));
+  const sched::Rq& rq = kernel_->rq(event.cpu);
+  sched::prefetch_current(rq);
+  sched::prefetch_rq_parts(rq);
 }
 
 void SimulatedMachine::prefetch_third(std::span<const Handle> events, std::size_t i) const {
   if (i >= events.size()) return;
   const Event& event = queue_.at(events[i]);
   sched::prefetch_local_dsq(kernel_->rq(event.cpu));
-  const Task* p = cpus_[static_cast<u32>(event.cpu)].task;
+  const Cpu& c = cpus_[static_cast<u32>(event.cpu)];
   if (event.kind != Kind::kProgress) {
-    queue_.prefetch(cpus_[static_cast<u32>(event.cpu)].progress);
-  } else if (p != nullptr && p->behaviour) {
-    sched::prefetch_behaviour(*p);
+    queue_.prefetch(c.progress);
+  } else if (c.task != nullptr && c.task->behaviour) {
+    sched::prefetch_behaviour(*c.task);
   }
 }
 

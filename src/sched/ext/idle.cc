@@ -29,9 +29,7 @@ IdleTracker::IdleTracker(bpf::AddressWindow& window, const Topology& topology,
       version_(version),
       nr_cpus_(topology.nr_cpus()),
       masks_(topology.nr_nodes + 1),
-      core_of_(topology.nr_cpus()),
-      sibling_(topology.nr_cpus(), kNoCpu),
-      last_distributed_(topology.nr_cpus(), 0) {
+      per_cpu_(topology.nr_cpus()) {
   for (Masks& m : masks_) {
     m.cpu = make_mask(window_);
     m.smt = make_mask(window_);
@@ -44,11 +42,10 @@ IdleTracker::IdleTracker(bpf::AddressWindow& window, const Topology& topology,
     bitmap::set(all_.bits, cpu);
   }
   for (const std::vector<CpuId>& core : cores) {
-    const Core place{static_cast<u32>(core_cpus_.size()), static_cast<u32>(core.size())};
-    for (CpuId cpu : core) core_of_[static_cast<u32>(cpu)] = place;
-    if (core.size() == 2) {
-      sibling_[static_cast<u32>(core[0])] = core[1];
-      sibling_[static_cast<u32>(core[1])] = core[0];
+    for (CpuId cpu : core) {
+      per_cpu(cpu).core_first = static_cast<u32>(core_cpus_.size());
+      per_cpu(cpu).core_count = static_cast<u32>(core.size());
+      if (core.size() == 2) per_cpu(cpu).sibling = cpu == core[0] ? core[1] : core[0];
     }
     core_cpus_.insert(core_cpus_.end(), core.begin(), core.end());
   }
@@ -100,7 +97,7 @@ void IdleTracker::set_idle(CpuId cpu, bool idle) {
   // A CPU that is offline is nobody's sibling.
   if (!smt_active() || !is_online(cpu)) return;
 
-  if (const CpuId s = sibling_[bit]; s != kNoCpu) {
+  if (const CpuId s = per_cpu(cpu).sibling; s != kNoCpu) {
     const u32 other = static_cast<u32>(s);
     const bool online = is_online(s);
     if (idle && online && !bitmap::test(m.cpu->bits, other)) return;
@@ -126,7 +123,7 @@ bool IdleTracker::test_and_clear(CpuId cpu) {
     // again.
     clear_bit(*m.smt, m.smt_words, bit);
     const bool online = is_online(cpu);
-    if (const CpuId s = sibling_[bit]; s != kNoCpu) {
+    if (const CpuId s = per_cpu(cpu).sibling; s != kNoCpu) {
       if (online && is_online(s)) clear_bit(*m.smt, m.smt_words, static_cast<u32>(s));
     } else if (online) {
       for (CpuId other : siblings(cpu)) {
@@ -141,7 +138,7 @@ bool IdleTracker::test_and_clear(CpuId cpu) {
 
 u32 IdleTracker::any_distribute(CpuId this_cpu, const abi::cpumask& mask, const abi::cpumask* also,
                                 u64 words) {
-  u32& last = last_distributed_[static_cast<u32>(this_cpu)];
+  u32& last = per_cpu(this_cpu).last_distributed;
   const auto next_from = [&](u32 from) {
     if (from >= nr_cpus_) return nr_cpus_;
     const u64 within = ~0ULL << (from % 64);  // of the first word

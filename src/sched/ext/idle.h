@@ -144,21 +144,22 @@ class IdleTracker {
   abi::cpumask* empty_ = nullptr;
   std::vector<Domain> llcs_;
   std::vector<Domain> nodes_;
+  struct PerCpu {
+    CpuId sibling = kNoCpu;      // the other one of a core of two; else kNoCpu
+    u32 last_distributed = 0;    // what any_distribute() gave it
+    u32 core_first, core_count;  // its core's CPUs, of core_cpus_
+  };
+  PerCpu& per_cpu(CpuId cpu) { return per_cpu_[static_cast<u32>(cpu)]; }
   /// The CPUs of `cpu`'s core, itself included; ascending.
   std::span<const CpuId> siblings(CpuId cpu) const {
-    const Core& core = core_of_[static_cast<u32>(cpu)];
-    return {&core_cpus_[core.first], core.count};
+    const PerCpu& c = per_cpu_[static_cast<u32>(cpu)];
+    return {&core_cpus_[c.core_first], c.core_count};
   }
-  struct Core {
-    u32 first, count;  // of core_cpus_
-  };
-  std::vector<Core> core_of_;     // by CPU
-  std::vector<CpuId> sibling_;    // by CPU: the other one of a core of two; else kNoCpu
+  std::vector<PerCpu> per_cpu_;
   std::vector<CpuId> core_cpus_;  // core by core
   abi::cpumask all_{};            // the possible CPUs: the mask of a task that may run anywhere
   u32 nr_populated_nodes_ = 0;    // with CPUs on line
   abi::cpumask both_{}, llc_local_{}, numa_local_{};  // of the choice in progress; else of no use
-  std::vector<u32> last_distributed_;                 // by CPU: what any_distribute() gave it
   bool enabled_ = false;
   bool per_node_ = false;
   bool llc_aware_ = false;

@@ -24,11 +24,11 @@ void IdleTracker::compute_domains() {
   }
   nr_populated_nodes_ =
       static_cast<u32>(std::ranges::count_if(nodes_, [](const Domain& d) { return d.weight > 0; }));
-  const auto has_sibling_online = [this](const Core& core) {
-    const std::span<const CpuId> cpus(&core_cpus_[core.first], core.count);
-    return std::ranges::count_if(cpus, [this](CpuId cpu) { return is_online(cpu); }) > 1;
-  };
-  smt_active_ = std::ranges::any_of(core_of_, has_sibling_online);
+  smt_active_ = false;
+  for (u32 cpu = 0; cpu < nr_cpus_; ++cpu) {
+    const auto online = [this](CpuId s) { return is_online(s); };
+    if (std::ranges::count_if(siblings(static_cast<CpuId>(cpu)), online) > 1) smt_active_ = true;
+  }
 }
 
 const IdleTracker::Domain* IdleTracker::llc_domain(CpuId cpu) const {
