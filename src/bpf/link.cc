@@ -87,8 +87,8 @@ std::shared_ptr<Link> make_tracing_link(Bpf& bpf, std::shared_ptr<Program> progr
 Result<std::shared_ptr<Link>> make_struct_ops_link(Bpf& bpf, std::shared_ptr<StructOpsMap> map) {
   (void)bpf;
   if (!map->ready_to_register()) return fail(EINVAL);
-  auto link = std::make_shared<StructOpsLink>(map);
-  if (int err = map->type().reg(map->table())) return fail(err);
+  auto link = std::make_shared<StructOpsLink>(std::move(map));
+  if (int err = link->map->type().reg(link->map->table())) return fail(err);
   link->registered = true;
   return link;
 }

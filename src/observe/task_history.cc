@@ -13,49 +13,54 @@ namespace uscx::observe {
 using sched::Task;
 
 TaskHistory::TaskHistory(sched::Tracepoints& trace) {
-  texts_.push_back("");  // kUnwanted
-  const auto text = [this](const char* name) {
-    texts_.push_back(name);
+  texts_.push_back({"", Detail::kNone});  // kUnwanted
+  const auto text = [this](const char* words, Detail detail) {
+    texts_.push_back({words, detail});
+    USCX_ASSERT(texts_.size() <= 1U << kTextBits);
     return static_cast<u32>(texts_.size() - 1);
   };
-  const u32 runnable = text("switched out, runnable"), asleep = text("switched out, asleep");
-  const u32 switched_in = text("switched in");
+  const u32 runnable = text("switched out, runnable", Detail::kPid);
+  const u32 asleep = text("switched out, asleep", Detail::kPid);
+  const u32 switched_in = text("switched in", Detail::kPid);
   trace.sched_switch.subscribe([this, runnable, asleep, switched_in](Nanos now, CpuId cpu,
                                                                      const Task& prev, u32 state,
                                                                      const Task& next) {
     if (!prev.is_idle()) {
       const auto to = static_cast<u32>(next.pid);
-      add(prev, now, cpu, state == 0 ? runnable : asleep, Detail::kPid, to);
+      add(prev, now, cpu, state == 0 ? runnable : asleep, to);
     }
     if (!next.is_idle()) {
-      add(next, now, cpu, switched_in, Detail::kPid, static_cast<u32>(prev.pid));
+      add(next, now, cpu, switched_in, static_cast<u32>(prev.pid));
     }
   });
-  const u32 wakeup = text("wakeup"), first_wakeup = text("first wakeup");
+  const u32 wakeup = text("wakeup", Detail::kCpu),
+            first_wakeup = text("first wakeup", Detail::kCpu);
   trace.sched_wakeup.subscribe([this, wakeup](Nanos now, CpuId cpu, const Task& p, CpuId to) {
-    add(p, now, cpu, wakeup, Detail::kCpu, static_cast<u32>(to));
+    add(p, now, cpu, wakeup, static_cast<u32>(to));
   });
   trace.sched_wakeup_new.subscribe(
       [this, first_wakeup](Nanos now, CpuId cpu, const Task& p, CpuId to) {
-        add(p, now, cpu, first_wakeup, Detail::kCpu, static_cast<u32>(to));
+        add(p, now, cpu, first_wakeup, static_cast<u32>(to));
       });
-  const u32 migrates = text("migrates");
+  const u32 migrates = text("migrates", Detail::kCpu);
   trace.sched_migrate_task.subscribe(
       [this, migrates](Nanos now, const Task& p, CpuId from, CpuId to) {
-        add(p, now, from, migrates, Detail::kCpu, static_cast<u32>(to));
+        add(p, now, from, migrates, static_cast<u32>(to));
       });
   for (std::size_t i = 0; i < op_texts_.size(); ++i) {
     const auto op = static_cast<sched::ext::Op>(i);
     // Ticks would leave nothing else.
-    op_texts_[i] = op == sched::ext::Op::kTick ? kUnwanted : text(sched::ext::op_name(op).data());
+    op_texts_[i] = op == sched::ext::Op::kTick
+                       ? kUnwanted
+                       : text(sched::ext::op_name(op).data(), Detail::kNone);
   }
   trace.scx_callback.subscribe([this](Nanos now, CpuId cpu, sched::ext::Op op, const Task* p, u64) {
     const u32 name = op_texts_[static_cast<std::size_t>(op)];
-    if (p != nullptr && name != kUnwanted) add(*p, now, cpu, name, Detail::kNone, 0);
+    if (p != nullptr && name != kUnwanted) add(*p, now, cpu, name, 0);
   });
-  const u32 queued = text("queued on"), taken = text("taken off");
+  const u32 queued = text("queued on", Detail::kDsq), taken = text("taken off", Detail::kDsq);
   trace.scx_dsq.subscribe([this, queued, taken](Nanos now, const Task& p, u64 dsq, bool on, u32) {
-    add(p, now, p.cpu, on ? queued : taken, Detail::kDsq, dsq_detail(dsq));
+    add(p, now, p.cpu, on ? queued : taken, dsq_detail(dsq));
   });
   trace.sched_process_free.subscribe([this](const Task& p) {
     if (p.slot >= rings_.size()) return;
@@ -66,8 +71,8 @@ TaskHistory::TaskHistory(sched::Tracepoints& trace) {
 
 namespace {
 // How a DSQ's identifier is kept: its two flags and what is below them, or where it is kept whole.
-constexpr u32 kFlagsShift = 62, kDetailFlagsShift = 30;
-constexpr u32 kWide = 1U << 29;
+constexpr u32 kFlagsShift = 62, kDetailFlagsShift = 26;
+constexpr u32 kWide = 1U << 25;
 }  // namespace
 
 u32 TaskHistory::dsq_detail(u64 id) {
@@ -91,14 +96,14 @@ void TaskHistory::grow(u32 slot) {
   next_.resize(size);
 }
 
-void TaskHistory::add(const Task& p, Nanos now, CpuId cpu, u32 text, Detail kind, u32 detail) {
+void TaskHistory::add(const Task& p, Nanos now, CpuId cpu, u32 text, u32 detail) {
   if (p.slot >= next_.size()) [[unlikely]]
     grow(p.slot);
   last_ns_ = now.ns;
   Ring& ring = rings_[p.slot];
   u8& next = next_[p.slot];
   if (next == 0) ring.pid = p.pid;
-  ring.events[next < kDepth ? next : next - kDepth] = Event(now.ns, kind, text, detail, cpu);
+  ring.events[next < kDepth ? next : next - kDepth] = Event(now.ns, text, detail, cpu);
   next = next + 1 == 2 * kDepth ? kDepth : static_cast<u8>(next + 1);
 }
 
@@ -111,18 +116,18 @@ u64 TaskHistory::whole_time(const Event& event) const {
 std::string TaskHistory::format(const Event& event) const {
   const u64 at_ns = whole_time(event);
   std::string line = fmt::format("{}.{:09} CPU {:<4} {}", at_ns / 1'000'000'000,
-                                 at_ns % 1'000'000'000, event.cpu, texts_[event.what()]);
-  switch (event.kind()) {
+                                 at_ns % 1'000'000'000, event.cpu(), texts_[event.text()].words);
+  switch (texts_[event.text()].detail) {
     case Detail::kNone:
       break;
     case Detail::kCpu:
-      line += fmt::format(" to CPU {}", event.detail);
+      line += fmt::format(" to CPU {}", event.detail());
       break;
     case Detail::kDsq:
-      line += fmt::format(" DSQ {:#x}", dsq_id(event.detail));
+      line += fmt::format(" DSQ {:#x}", dsq_id(event.detail()));
       break;
     case Detail::kPid:
-      line += fmt::format(" (other: pid {})", event.detail);
+      line += fmt::format(" (other: pid {})", event.detail());
       break;
   }
   return line;

@@ -24,7 +24,7 @@ class StepObserver;
 /// (the verifier bounds programs); ours ends what the verifier would not have let in.
 inline constexpr u64 kMaxRunInsns = 64'000'000;
 /// Iterations of one may_goto site per frame before it falls through. Linux: BPF_MAX_LOOPS.
-inline constexpr u64 kMaxMayGoto = 8 * 1024 * 1024;
+inline constexpr u64 kMaxMayGoto = u64{8} * 1024 * 1024;
 /// Bytes of stack per frame, and frames per run. Linux: MAX_BPF_STACK, MAX_CALL_FRAMES.
 inline constexpr u32 kStackSize = 512;
 inline constexpr u32 kMaxFrames = 16;

@@ -103,6 +103,18 @@ class IdleTracker {
     const abi::cpumask* mask = nullptr;
     u64 words = kAllWords;
   };
+  struct PerCpu {
+    CpuId sibling = kNoCpu;      // the other one of a core of two; else kNoCpu
+    u32 last_distributed = 0;    // what any_distribute() gave it
+    u32 core_first, core_count;  // its core's CPUs, of core_cpus_
+  };
+  PerCpu& per_cpu(CpuId cpu) { return per_cpu_[static_cast<u32>(cpu)]; }
+  /// The CPUs of `cpu`'s core, itself included; ascending.
+  std::span<const CpuId> siblings(CpuId cpu) const {
+    const PerCpu& c = per_cpu_[static_cast<u32>(cpu)];
+    return {&core_cpus_[c.core_first], c.core_count};
+  }
+
   static void set_bit(abi::cpumask& mask, u64& words, u32 bit) {
     mask.bits[bit / 64] |= 1UL << (bit % 64);
     words |= 1ULL << (bit / 64);
@@ -144,17 +156,6 @@ class IdleTracker {
   abi::cpumask* empty_ = nullptr;
   std::vector<Domain> llcs_;
   std::vector<Domain> nodes_;
-  struct PerCpu {
-    CpuId sibling = kNoCpu;      // the other one of a core of two; else kNoCpu
-    u32 last_distributed = 0;    // what any_distribute() gave it
-    u32 core_first, core_count;  // its core's CPUs, of core_cpus_
-  };
-  PerCpu& per_cpu(CpuId cpu) { return per_cpu_[static_cast<u32>(cpu)]; }
-  /// The CPUs of `cpu`'s core, itself included; ascending.
-  std::span<const CpuId> siblings(CpuId cpu) const {
-    const PerCpu& c = per_cpu_[static_cast<u32>(cpu)];
-    return {&core_cpus_[c.core_first], c.core_count};
-  }
   std::vector<PerCpu> per_cpu_;
   std::vector<CpuId> core_cpus_;  // core by core
   abi::cpumask all_{};            // the possible CPUs: the mask of a task that may run anywhere
