@@ -43,6 +43,7 @@ u64 Kernel::update_curr_common(Rq& r) {
 }
 
 void CpuTimes::publish() {
+  USCX_ASSERT(stat_ != nullptr);
   for (u32 what = 0; what < kIdle; ++what) stat_->cpustat[what] += unpublished_ns_[what];
   stat_->cpustat[abi::CPUTIME_IDLE] += unpublished_ns_[kIdle];
   std::ranges::fill(unpublished_ns_, 0);

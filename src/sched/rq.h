@@ -23,8 +23,8 @@ struct RtRq;
 extern const bpf::ObjectType kRqObject;
 
 /// What a CPU has spent its time on, on its way to the per-CPU kernel_cpustat that programs see.
-/// There it arrives with the tick, like all of it in Linux, and where a few ticks' time came
-/// together without one.
+/// There it arrives with the tick, as in Linux, and where 4 ms have come together without one.
+/// Under the runqueue's lock.
 class CpuTimes {
  public:
   void publish_in(abi::kernel_cpustat* stat) { stat_ = stat; }

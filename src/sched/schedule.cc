@@ -194,8 +194,8 @@ void Kernel::irq_tick(CpuId cpu) {
   update_rq_clock(r);
   current().klass->task_tick(r, current(), false);
   ext_->tick(r);
-  rq_unlock(r);
   r.times.publish();
+  rq_unlock(r);
   private_->charge(costs().tick_ns);  // the clock was read first
   private_->rcu_quiescent(cpu);
   if (private_->rcu.nr_pending != 0 && now().ns >= private_->rcu.stall_at_ns) {

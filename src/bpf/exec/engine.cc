@@ -104,28 +104,11 @@ inline void Engine::Impl::fill_context(Memory& memory, std::span<const u64> args
   USCX_ASSERT(count <= kMaxContextWords);
   auto* words = reinterpret_cast<u64*>(memory.context);
   constexpr u64 kFew = 4;
-  words[0] = words[1] = words[2] = words[3] = 0;
+  for (u64 i = 0; i < kFew; ++i) words[i] = i < count ? args[i] : 0;
   if (memory.words > kFew) [[unlikely]]
     std::memset(words + kFew, 0, (memory.words - kFew) * sizeof(u64));
-  switch (count) {
-    default:
-      std::memcpy(words, args.data(), count * sizeof(u64));
-      break;
-    case 4:
-      words[3] = args[3];
-      [[fallthrough]];
-    case 3:
-      words[2] = args[2];
-      [[fallthrough]];
-    case 2:
-      words[1] = args[1];
-      [[fallthrough]];
-    case 1:
-      words[0] = args[0];
-      [[fallthrough]];
-    case 0:
-      break;
-  }
+  if (count > kFew) [[unlikely]]
+    std::memcpy(words + kFew, args.data() + kFew, (count - kFew) * sizeof(u64));
   memory.words = count;
 }
 

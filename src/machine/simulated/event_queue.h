@@ -155,10 +155,9 @@ class EventQueue {
     std::array<Handle, kEvents> events;
     u32 next = kNone;  // chunk of the bucket, which is full, or free one; kNone: the last
   };
-  static constexpr u32 kSingle = 1U << 31;
-  static constexpr u32 kCountBits = 4;
-  static constexpr u32 kPlacesInChunk =
-      1U << kCountBits;  // EventNode::next: chunk * kPlacesInChunk + index
+  /// EventNode::next is chunk * kPlacesInChunk + index.
+  static constexpr u32 kPlacesInChunk = 16;
+  static constexpr u32 kSingle = 1U << 31;  // see heads_
   /// The list a near event is on. One of a bucket that was passed already, when nothing came in it,
   /// is before all others.
   u32 near_list(u64 time) const {

@@ -267,5 +267,32 @@ TEST(SimulatedMachine, TicksComeToBusyCpusOnly) {
   EXPECT_LE(rig.machine.events(), 300U);
 }
 
+TEST(SimulatedMachine, ATickThatIsOffIsNoEvent) {
+  Rig rig("1n1l1c1t");  // ticks at multiples of 4 ms
+  rig.machine.tick_start(0);
+  rig.run(Nanos::from_ms(1));
+  rig.machine.tick_stop(0);
+  rig.run(Nanos::from_ms(5));
+  EXPECT_EQ(rig.machine.events(), 0U);
+  EXPECT_EQ(rig.machine.now(), Nanos::from_ms(5));
+  // Off and on again before it is due: it comes once, when it would have.
+  rig.machine.tick_start(0);
+  rig.run(Nanos::from_ms(6));
+  rig.machine.tick_stop(0);
+  rig.machine.tick_start(0);
+  rig.run(Nanos::from_ms(8));
+  EXPECT_EQ(rig.machine.events(), 1U);
+  // On again at the moment at which the old one was due: the next one is the first.
+  rig.machine.tick_stop(0);
+  rig.run(Nanos::from_ms(12));
+  rig.machine.tick_start(0);
+  rig.run(Nanos{15'999'999});
+  EXPECT_EQ(rig.machine.events(), 1U);
+  rig.run(Nanos::from_ms(16));
+  EXPECT_EQ(rig.machine.events(), 2U);
+  rig.machine.tick_stop(0);
+  EXPECT_EQ(rig.run(Nanos::max()), SimulatedMachine::Ended::kNoEvents);
+}
+
 }  // namespace
 }  // namespace uscx::machine

@@ -235,14 +235,17 @@ TEST_F(ExtFieldsTest, PolicyFollowsItsSystemCall) {
 
 TEST_F(ExtFieldsTest, PerCpuVariablesAreThere) {
   run_for(Nanos::from_ms(20));
-  u64 user = 0, idle = 0;
+  u64 user = 0, system = 0, idle = 0;
   for (u32 cpu = 0; cpu < k().nr_cpus(); ++cpu) {
     const auto& stat = *reinterpret_cast<abi::kernel_cpustat*>(variable("kernel_cpustat", cpu));
     user += stat.cpustat[abi::CPUTIME_USER] + stat.cpustat[abi::CPUTIME_NICE];
+    system += stat.cpustat[abi::CPUTIME_SYSTEM];
     idle += stat.cpustat[abi::CPUTIME_IDLE];
   }
   EXPECT_GT(user, 10'000'000U);
   EXPECT_GT(idle, 10'000'000U);
+  // Nothing is counted twice: idle time is not the idle tasks' system time.
+  EXPECT_LE(user + system + idle, now().ns * k().nr_cpus());
   for (const char* name :
        {"runqueues", "kernel_cpustat", "cpufreq_cpu_data", "sd_llc_id", "sd_llc_size",
         "sched_core_priority", "sugov_cpu", "vm_event_states", "__preempt_count"}) {
