@@ -27,6 +27,17 @@ class Delegate<R(Args...)> {
           return (*static_cast<std::decay_t<Fn>*>(callable))(std::forward<Args>(args)...);
         }) {}
 
+  /// Calls a member of an object, which must outlive the use of the delegate.
+  template <auto kMember, class T>
+  static Delegate of(T& object) {
+    Delegate made;
+    made.callable_ = std::shared_ptr<void>(std::shared_ptr<void>(), &object);  // owns nothing
+    made.call_ = [](void* callable, Args... args) -> R {
+      return (static_cast<T*>(callable)->*kMember)(std::forward<Args>(args)...);
+    };
+    return made;
+  }
+
   R operator()(Args... args) const { return call_(callable_.get(), std::forward<Args>(args)...); }
   explicit operator bool() const { return callable_ != nullptr; }
 

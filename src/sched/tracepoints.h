@@ -22,13 +22,34 @@ enum class Op : u8;
 template <class... Args>
 class Tracepoint {
  public:
-  void subscribe(Delegate<void(Args...)> fn) { subscribers_.push_back(std::move(fn)); }
-  bool enabled() const { return !subscribers_.empty(); }
+  Tracepoint() = default;
+  Tracepoint(const Tracepoint&) = delete;
+  Tracepoint& operator=(const Tracepoint&) = delete;
+
+  void subscribe(Delegate<void(Args...)> fn) {
+    subscribers_.push_back(std::move(fn));
+    if (subscribers_.size() == 1) {
+      tell_ = subscribers_.front();
+    } else if (subscribers_.size() == 2) {
+      tell_ = [this](Args... args) {
+        for (const auto& each : subscribers_) each(args...);
+      };
+    }
+  }
+  /// A member of an object, which must outlive the use of the tracepoint.
+  template <auto kMember, class T>
+  void subscribe(T& object) {
+    subscribe(Delegate<void(Args...)>::template of<kMember>(object));
+  }
+  bool enabled() const { return static_cast<bool>(tell_); }
   void operator()(Args... args) const {
-    for (const auto& fn : subscribers_) fn(args...);
+    if (tell_) tell_(args...);
   }
 
  private:
+  // The only subscriber itself, or who goes through them all: there are call sites in hot code, and
+  // a loop in each is much of it.
+  Delegate<void(Args...)> tell_;
   std::vector<Delegate<void(Args...)>> subscribers_;
 };
 
