@@ -57,9 +57,7 @@ Session::Session(const RunPlan& plan, machine::MachineSpec machine, workload::Wo
       workload_(std::move(workload)),
       kernel_({.version = plan.kernel, .seed = plan.options.seed, .engine = plan.engine},
               *machine_),
-      fingerprint_(kernel_.trace()),
-      metrics_(kernel_.trace(), kernel_.nr_cpus()),
-      history_(kernel_.trace()),
+      observers_(kernel_.trace(), kernel_.nr_cpus()),
       messages_(kernel_.trace(), print_if(plan.options.printk, plan.options),
                 print_if(plan.options.dmesg, plan.options)),
       user_half_(kernel_),
@@ -76,8 +74,10 @@ Session::Session(const RunPlan& plan, machine::MachineSpec machine, workload::Wo
 void Session::note_exit(s32 kind) {
   if (kind != kExitErrorStall || stall_) return;
   const Pid pid = kernel_.ext().last_exit().stalled_pid;
-  observe::StallReport stall{
-      .pid = pid, .comm = {}, .where_queued = "no queue", .last_events = history_.lines(pid)};
+  observe::StallReport stall{.pid = pid,
+                             .comm = {},
+                             .where_queued = "no queue",
+                             .last_events = observers_.history.lines(pid)};
   if (const sched::Task* p = kernel_.find_task(pid)) {
     stall.comm = p->comm;
     stall.where_queued = kernel_.ext().where_queued(*p);
@@ -93,13 +93,13 @@ void Session::measure() {
 }
 
 void Session::begin_measurement(Nanos now) {
-  metrics_.begin(now);
+  observers_.metrics.begin(now);
   if (trace_) trace_->mark(now, "measurement begins");
   measuring_ = true;
 }
 
 void Session::end_measurement(Nanos now) {
-  metrics_.end(now);
+  observers_.metrics.end(now);
   if (trace_) trace_->mark(now, "measurement ends");
   measuring_ = false;
 }
@@ -282,9 +282,9 @@ observe::RunReport Session::report() {
     for (const auto& [name, count] : r.unserved) r.message += "; not served here: " + name;
     return r;
   }
-  r.metrics = &metrics_;
-  r.virtual_ns = metrics_.duration_ns();
-  r.fingerprint = fingerprint_.value();
+  r.metrics = &observers_.metrics;
+  r.virtual_ns = observers_.metrics.duration_ns();
+  r.fingerprint = observers_.fingerprint.value();
   r.variables = variables_;
   r.scx_events = kernel_.ext().events();
   add_exit(r);

@@ -13,12 +13,10 @@
 #include "cli/user_half.h"
 #include "machine/simulated/simulated_machine.h"
 #include "machine/topology_spec.h"
-#include "observe/fingerprint.h"
 #include "observe/message_log.h"
-#include "observe/metrics.h"
 #include "observe/perfetto.h"
 #include "observe/report.h"
-#include "observe/task_history.h"
+#include "observe/run_observers.h"
 #include "sched/invariants.h"
 #include "sched/kernel.h"
 #include "workload/workload.h"
@@ -74,9 +72,7 @@ class Session {
   std::unique_ptr<machine::SimulatedMachine> machine_;
   workload::Workload workload_;
   sched::Kernel kernel_;
-  observe::Fingerprint fingerprint_;
-  observe::Metrics metrics_;
-  observe::TaskHistory history_;
+  observe::RunObservers observers_;
   observe::MessageLog messages_;
   std::optional<sched::Invariants> invariants_;  // --check, --explore
   std::unique_ptr<observe::PerfettoTrace> trace_;

@@ -4,107 +4,66 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-
-#include "base/assert.h"
-#include "sched/task.h"
+#include <bit>
 
 namespace uscx::observe {
 
 using sched::Task;
 
-TaskHistory::TaskHistory(sched::Tracepoints& trace) {
-  texts_.push_back({"", Detail::kNone});  // kUnwanted
-  const auto text = [this](const char* words, Detail detail) {
-    texts_.push_back({words, detail});
-    USCX_ASSERT(texts_.size() <= 1U << kTextBits);
-    return static_cast<u32>(texts_.size() - 1);
-  };
-  const u32 runnable = text("switched out, runnable", Detail::kPid);
-  const u32 asleep = text("switched out, asleep", Detail::kPid);
-  const u32 switched_in = text("switched in", Detail::kPid);
-  trace.sched_switch.subscribe([this, runnable, asleep, switched_in](Nanos now, CpuId cpu,
-                                                                     const Task& prev, u32 state,
-                                                                     const Task& next) {
-    if (!prev.is_idle()) {
-      const auto to = static_cast<u32>(next.pid);
-      add(prev, now, cpu, state == 0 ? runnable : asleep, to);
-    }
-    if (!next.is_idle()) {
-      add(next, now, cpu, switched_in, static_cast<u32>(prev.pid));
-    }
-  });
-  const u32 wakeup = text("wakeup", Detail::kCpu),
-            first_wakeup = text("first wakeup", Detail::kCpu);
-  trace.sched_wakeup.subscribe([this, wakeup](Nanos now, CpuId cpu, const Task& p, CpuId to) {
-    add(p, now, cpu, wakeup, static_cast<u32>(to));
-  });
-  trace.sched_wakeup_new.subscribe(
-      [this, first_wakeup](Nanos now, CpuId cpu, const Task& p, CpuId to) {
-        add(p, now, cpu, first_wakeup, static_cast<u32>(to));
-      });
-  const u32 migrates = text("migrates", Detail::kCpu);
-  trace.sched_migrate_task.subscribe(
-      [this, migrates](Nanos now, const Task& p, CpuId from, CpuId to) {
-        add(p, now, from, migrates, static_cast<u32>(to));
-      });
-  for (std::size_t i = 0; i < op_texts_.size(); ++i) {
-    const auto op = static_cast<sched::ext::Op>(i);
-    // Ticks would leave nothing else.
-    op_texts_[i] = op == sched::ext::Op::kTick
-                       ? kUnwanted
-                       : text(sched::ext::op_name(op).data(), Detail::kNone);
-  }
-  trace.scx_callback.subscribe([this](Nanos now, CpuId cpu, sched::ext::Op op, const Task* p, u64) {
-    const u32 name = op_texts_[static_cast<std::size_t>(op)];
-    if (p != nullptr && name != kUnwanted) add(*p, now, cpu, name, 0);
-  });
-  const u32 queued = text("queued on", Detail::kDsq), taken = text("taken off", Detail::kDsq);
-  trace.scx_dsq.subscribe([this, queued, taken](Nanos now, const Task& p, u64 dsq, bool on, u32) {
-    add(p, now, p.cpu, on ? queued : taken, dsq_detail(dsq));
-  });
-  trace.sched_process_free.subscribe([this](const Task& p) {
-    if (p.slot >= rings_.size()) return;
-    rings_[p.slot].pid = 0;
-    next_[p.slot] = 0;
-  });
+TaskHistory::TaskHistory(sched::Tracepoints& trace, Steps steps) {
+  if (steps == Steps::kSubscribed) subscribe_steps(trace, *this);
+  trace.sched_wakeup_new.subscribe<&TaskHistory::on_wakeup_new>(*this);
+  trace.scx_dsq.subscribe<&TaskHistory::on_dsq>(*this);
+  trace.sched_process_free.subscribe<&TaskHistory::forget>(*this);
 }
 
-namespace {
-// How a DSQ's identifier is kept: its two flags and what is below them, or where it is kept whole.
-constexpr u32 kFlagsShift = 62, kDetailFlagsShift = 26;
-constexpr u32 kWide = 1U << 25;
-}  // namespace
+void TaskHistory::on_wakeup_new(Nanos now, CpuId cpu, const Task& p, CpuId to) {
+  last_ns_ = now.ns;
+  add(p, place(now, cpu, Kind::kFirstWakeup), static_cast<u32>(to));
+}
 
-u32 TaskHistory::dsq_detail(u64 id) {
-  const u64 flags = id >> kFlagsShift, low = id & ((1ULL << kFlagsShift) - 1);
-  if (low < kWide) [[likely]]
-    return static_cast<u32>(flags << kDetailFlagsShift | low);
+inline void TaskHistory::on_dsq(Nanos now, const Task& p, u64 dsq, bool on, u32) {
+  const u64 detail = std::rotl(dsq, 2);
+  if (detail >= kWide) [[unlikely]]
+    return on_wide_dsq(now, p, dsq, on);
+  add_dsq(now, p, static_cast<u32>(detail), on);
+}
+
+void TaskHistory::forget(const Task& p) {
+  if (p.slot >= nr_slots_) return;
+  rings_[p.slot] = {};
+  next_[p.slot] = kUnused;
+}
+
+[[gnu::cold]] void TaskHistory::on_wide_dsq(Nanos now, const Task& p, u64 dsq, bool on) {
   const auto [it, fresh] =
-      wide_numbers_.try_emplace(id, static_cast<u32>(wide_dsqs_.size()) & (kWide - 1));
-  if (fresh) wide_dsqs_.push_back(id);
-  return kWide | it->second;
+      wide_numbers_.try_emplace(dsq, static_cast<u32>(wide_dsqs_.size()) & (kWide - 1));
+  if (fresh) wide_dsqs_.push_back(dsq);
+  add_dsq(now, p, kWide | it->second, on);
 }
 
 u64 TaskHistory::dsq_id(u32 detail) const {
   if ((detail & kWide) != 0) return wide_dsqs_[detail & (kWide - 1)];
-  return u64{detail >> kDetailFlagsShift} << kFlagsShift | (detail & (kWide - 1));
+  return std::rotr(u64{detail}, 2);
 }
 
-void TaskHistory::grow(u32 slot) {
-  const std::size_t size = std::max<std::size_t>(slot + 1, rings_.size() * 2);
-  rings_.resize(size);
-  next_.resize(size);
+/// One function for all kinds: what is called from everywhere lies in the cache.
+[[gnu::noinline]] void TaskHistory::add(const Task& p, u64 place, u32 detail) {
+  if (p.slot >= nr_slots_ || next_[p.slot] == kUnused) [[unlikely]]
+    return begin_and_add(p, place, detail);
+  put(p, place, detail);
 }
 
-void TaskHistory::add(const Task& p, Nanos now, CpuId cpu, u32 text, u32 detail) {
-  if (p.slot >= next_.size()) [[unlikely]]
-    grow(p.slot);
-  last_ns_ = now.ns;
-  Ring& ring = rings_[p.slot];
-  u8& next = next_[p.slot];
-  if (next == 0) ring.pid = p.pid;
-  ring.events[next < kDepth ? next : next - kDepth] = Event(now.ns, text, detail, cpu);
-  next = next + 1 == 2 * kDepth ? kDepth : static_cast<u8>(next + 1);
+[[gnu::cold]] void TaskHistory::begin_and_add(const Task& p, u64 place, u32 detail) {
+  if (p.slot >= nr_slots_) {
+    const std::size_t size = std::max<std::size_t>(p.slot + 1, rings_.size() * 2);
+    rings_.resize(size);
+    next_.resize(size, kUnused);
+    nr_slots_ = static_cast<u32>(size);
+  }
+  rings_[p.slot].pid = p.pid;
+  next_[p.slot] = 0;
+  put(p, place, detail);
 }
 
 /// The last moment before now that ends like the event's.
@@ -114,23 +73,43 @@ u64 TaskHistory::whole_time(const Event& event) const {
 }
 
 std::string TaskHistory::format(const Event& event) const {
+  const auto said = [&event](const char* what) {
+    return fmt::format("{} (other: pid {})", what, event.detail());
+  };
+  const auto to_cpu = [&event](const char* what) {
+    return fmt::format("{} to CPU {}", what, event.detail());
+  };
+  const auto with_dsq = [this, &event](const char* what) {
+    return fmt::format("{} DSQ {:#x}", what, dsq_id(event.detail()));
+  };
+  const auto words = [&]() -> std::string {
+    switch (event.kind()) {
+      case Kind::kNone:
+        break;
+      case Kind::kPreempted:
+        return said("switched out, runnable");
+      case Kind::kAsleep:
+        return said("switched out, asleep");
+      case Kind::kSwitchedIn:
+        return said("switched in");
+      case Kind::kWakeup:
+        return to_cpu("wakeup");
+      case Kind::kFirstWakeup:
+        return to_cpu("first wakeup");
+      case Kind::kMigrates:
+        return to_cpu("migrates");
+      case Kind::kCallback:
+        return std::string(sched::ext::op_name(static_cast<sched::ext::Op>(event.detail())));
+      case Kind::kQueued:
+        return with_dsq("queued on");
+      case Kind::kTaken:
+        return with_dsq("taken off");
+    }
+    return {};
+  };
   const u64 at_ns = whole_time(event);
-  std::string line = fmt::format("{}.{:09} CPU {:<4} {}", at_ns / 1'000'000'000,
-                                 at_ns % 1'000'000'000, event.cpu(), texts_[event.text()].words);
-  switch (texts_[event.text()].detail) {
-    case Detail::kNone:
-      break;
-    case Detail::kCpu:
-      line += fmt::format(" to CPU {}", event.detail());
-      break;
-    case Detail::kDsq:
-      line += fmt::format(" DSQ {:#x}", dsq_id(event.detail()));
-      break;
-    case Detail::kPid:
-      line += fmt::format(" (other: pid {})", event.detail());
-      break;
-  }
-  return line;
+  return fmt::format("{}.{:09} CPU {:<4} {}", at_ns / 1'000'000'000, at_ns % 1'000'000'000,
+                     event.cpu(), words());
 }
 
 std::vector<std::string> TaskHistory::lines(Pid pid) const {
@@ -138,8 +117,10 @@ std::vector<std::string> TaskHistory::lines(Pid pid) const {
   const auto ring = std::ranges::find(rings_, pid, &Ring::pid);
   if (ring == rings_.end() || pid == 0) return out;
   const u32 next = next_[static_cast<std::size_t>(ring - rings_.begin())];
-  const u32 first = next < kDepth ? 0 : next - kDepth, count = next < kDepth ? next : kDepth;
-  for (u32 i = 0; i < count; ++i) out.push_back(format(ring->events[(first + i) % kDepth]));
+  for (u32 i = 0; i < kDepth; ++i) {
+    const Event& event = ring->events[(next + i) % kDepth];
+    if (event.kind() != Kind::kNone) out.push_back(format(event));
+  }
   return out;
 }
 

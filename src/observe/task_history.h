@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "base/types.h"
+#include "observe/steps.h"
 #include "sched/ext/ops.h"
+#include "sched/task.h"
 #include "sched/tracepoints.h"
 
 namespace uscx::observe {
@@ -16,70 +18,120 @@ namespace uscx::observe {
 class TaskHistory {
  public:
   static constexpr u32 kDepth = 10;
-  explicit TaskHistory(sched::Tracepoints& trace);
+  explicit TaskHistory(sched::Tracepoints& trace, Steps steps = Steps::kSubscribed);
   TaskHistory(const TaskHistory&) = delete;
 
   /// Oldest first, as lines: "12.345678901 CPU 3 sched_wakeup".
   std::vector<std::string> lines(Pid pid) const;
 
+  // See steps.h.
+  void on_switch(Nanos now, CpuId cpu, const sched::Task& prev, u32 state,
+                 const sched::Task& next) {
+    last_ns_ = now.ns;
+    if (!prev.is_idle()) {
+      // It has been told of when it was switched in.
+      const Kind kind = state == 0 ? Kind::kPreempted : Kind::kAsleep;
+      put(prev, place(now, cpu, kind), static_cast<u32>(next.pid));
+    }
+    if (!next.is_idle()) add(next, place(now, cpu, Kind::kSwitchedIn), static_cast<u32>(prev.pid));
+  }
+  void on_wakeup(Nanos now, CpuId cpu, const sched::Task& p, CpuId to) {
+    last_ns_ = now.ns;
+    add(p, place(now, cpu, Kind::kWakeup), static_cast<u32>(to));
+  }
+  void on_migrate(Nanos now, const sched::Task& p, CpuId from, CpuId to) {
+    last_ns_ = now.ns;
+    add(p, place(now, from, Kind::kMigrates), static_cast<u32>(to));
+  }
+  void on_callback(Nanos now, CpuId cpu, sched::ext::Op op, const sched::Task* p, u64) {
+    // Ticks would leave nothing else.
+    if (p == nullptr || op == sched::ext::Op::kTick) return;
+    last_ns_ = now.ns;
+    add(*p, place(now, cpu, Kind::kCallback), static_cast<u32>(op));
+  }
+
  private:
+  enum class Kind : u8 {
+    kNone,  // no event: so many there were not
+    kPreempted,
+    kAsleep,
+    kSwitchedIn,
+    kWakeup,
+    kFirstWakeup,
+    kMigrates,
+    kCallback,
+    kQueued,
+    kTaken
+  };
   /// What is written at every step of every task is small: with thousands of tasks each line of it
-  /// is one that is in no cache. So texts and numbers of more than 32 bits are kept once, by
-  /// number.
-  static constexpr u32 kTimeBits = 48, kTextBits = 7, kCpuBits = 12, kDetailBits = 28;
+  /// is one that is in no cache. Time, CPU and kind are one word, its place; what else there is to
+  /// say (a CPU, a pid, a callback, a DSQ: see kWide), another.
+  static constexpr u32 kTimeBits = 48, kCpuBits = 12, kKindBits = 4;
+  static_assert(kTimeBits + kCpuBits + kKindBits == 64);
   static constexpr u64 kTimeMask = (1ULL << kTimeBits) - 1;  // 78 hours, and it begins anew
   static_assert(kMaxCpus <= 1U << kCpuBits);
+  static u64 place(Nanos now, CpuId cpu, Kind kind) {
+    return now.ns << (64 - kTimeBits) | u64{static_cast<u32>(cpu)} << kKindBits |
+           static_cast<u64>(kind);
+  }
   /// Written whole, and so never read first, for which its line would have to be waited for.
   class Event {
    public:
     Event() = default;
-    Event(u64 at_ns, u32 text, u32 detail, CpuId cpu)
-        : time_(static_cast<u32>(at_ns)),
-          time_text_cpu_(static_cast<u32>((at_ns & kTimeMask) >> 32) | text << 16 |
-                         static_cast<u32>(cpu) << (16 + kTextBits)),
-          detail_cpu_(detail << (32 - kDetailBits) | static_cast<u32>(cpu) >> 9) {}
-    u64 at_ns() const { return u64{time_text_cpu_ & 0xffff} << 32 | time_; }  // see whole_time()
-    u32 text() const { return time_text_cpu_ >> 16 & ((1U << kTextBits) - 1); }
-    CpuId cpu() const {
-      return static_cast<CpuId>(time_text_cpu_ >> (16 + kTextBits) | (detail_cpu_ & 15) << 9);
-    }
-    u32 detail() const { return detail_cpu_ >> (32 - kDetailBits); }  // of a DSQ: dsq_detail()
+    Event(u64 place, u32 detail)
+        : low_(static_cast<u32>(place)), high_(static_cast<u32>(place >> 32)), detail_(detail) {}
+    u64 at_ns() const { return (u64{high_} << 32 | low_) >> (64 - kTimeBits); }  // whole_time()
+    Kind kind() const { return static_cast<Kind>(low_ & ((1U << kKindBits) - 1)); }
+    CpuId cpu() const { return static_cast<CpuId>(low_ >> kKindBits & ((1U << kCpuBits) - 1)); }
+    u32 detail() const { return detail_; }
 
    private:
-    u32 time_ = 0;
-    u32 time_text_cpu_ = 0;  // 16, 7 and 9 bits
-    u32 detail_cpu_ = 0;     // 28 and 4
+    u32 low_ = 0, high_ = 0;  // of the place
+    u32 detail_ = 0;
   };
   static_assert(sizeof(Event) == 12);
   /// Of whole lines: a task's are its own. A store that misses them is not waited for.
   struct alignas(64) Ring {
-    std::array<Event, kDepth> events;
     Pid pid = 0;  // 0: no task has this slot
+    u32 unused = 0;
+    std::array<Event, kDepth> events;
   };
   static_assert(sizeof(Ring) == 128);
-  static constexpr u32 kUnwanted = 0;  // number of a text that is not kept
-  /// What an event's detail is: the text says.
-  enum class Detail : u8 { kNone, kCpu, kDsq, kPid };
-  struct Text {
-    const char* words;
-    Detail detail;
-  };
 
-  u32 dsq_detail(u64 id);
   u64 dsq_id(u32 detail) const;
-  void add(const sched::Task& p, Nanos now, CpuId cpu, u32 text, u32 detail);
-  void grow(u32 slot);
+  void add(const sched::Task& p, u64 place, u32 detail);
+  void begin_and_add(const sched::Task& p, u64 place, u32 detail);
+  void on_wakeup_new(Nanos now, CpuId cpu, const sched::Task& p, CpuId to);
+  void on_dsq(Nanos now, const sched::Task& p, u64 dsq, bool on, u32);
+  void on_wide_dsq(Nanos now, const sched::Task& p, u64 dsq, bool on);
+  void add_dsq(Nanos now, const sched::Task& p, u32 detail, bool on) {
+    last_ns_ = now.ns;
+    add(p, place(now, p.cpu, on ? Kind::kQueued : Kind::kTaken), detail);
+  }
+  void forget(const sched::Task& p);
+  /// Of a task that has a place in here.
+  void put(const sched::Task& p, u64 place, u32 detail) {
+    u8& next = next_[p.slot];
+    const u32 at = next;
+    rings_[p.slot].events[at] = Event(place, detail);
+    next = at == kDepth - 1 ? 0 : static_cast<u8>(at + 1);
+  }
   u64 whole_time(const Event& event) const;
   std::string format(const Event& event) const;
 
-  std::vector<Ring> rings_;  // by slot
-  /// By slot: the place of the next event, and kDepth more once all have been used. One byte each,
-  /// so that they stay in the cache.
-  std::vector<u8> next_;
+  /// How a DSQ's identifier is kept: its two flags are the lowest bits, then the lowest of its own;
+  /// or, of one that does not fit, the place in wide_dsqs_.
+  static constexpr u32 kWide = 1U << 31;
+
+  static constexpr u8 kUnused = 0xff;
+
   u64 last_ns_ = 0;  // of the last event
-  std::vector<Text> texts_;
-  std::array<u32, sched::ext::kNrOps> op_texts_;
-  std::vector<u64> wide_dsqs_;  // identifiers that do not fit into Event::detail()
+  u32 nr_slots_ = 0;
+  /// By slot: the place of the next event, or kUnused. One byte each, so that they stay in the
+  /// cache.
+  std::vector<u8> next_;
+  std::vector<Ring> rings_;  // by slot
+  std::vector<u64> wide_dsqs_;
   std::unordered_map<u64, u32> wide_numbers_;
 };
 
