@@ -8,8 +8,8 @@ using sched::Task;
 // Everything in line, but the history's last step, which all events share; and what is rare ends in
 // a call too, so that no register has to outlive one.
 
-[[gnu::noinline]] void RunObservers::on_switch(Nanos now, CpuId cpu, const Task& prev, u32 state,
-                                               const Task& next) {
+[[gnu::always_inline]] inline void RunObservers::on_switch(Nanos now, CpuId cpu, const Task& prev,
+                                                           u32 state, const Task& next) {
   if (!metrics.knows(next)) [[unlikely]]
     return meet_on_switch(now, cpu, prev, state, next);
   metrics.count_switch(now, cpu, prev, state, next);
@@ -23,7 +23,8 @@ using sched::Task;
   on_switch(now, cpu, prev, state, next);
 }
 
-[[gnu::noinline]] void RunObservers::on_wakeup(Nanos now, CpuId cpu, const Task& p, CpuId to) {
+[[gnu::always_inline]] inline void RunObservers::on_wakeup(Nanos now, CpuId cpu, const Task& p,
+                                                           CpuId to) {
   if (!metrics.knows(p)) [[unlikely]]
     return meet_on_wakeup(now, cpu, p, to);
   metrics.count_wakeup(now, p);
