@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "base/lock.h"
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 
@@ -54,54 +55,54 @@ std::string_view to_string(LockRank rank) {
 }
 
 bool HeldLocks::holds(const RankedLock& lock) const {
-  for (u32 i = 0; i < depth_; ++i) {
-    if (entries_[i].lock == &lock) return true;
+  for (const Entry* e = entries_ + 1; e <= last_; ++e) {
+    if (e->lock == &lock) return true;
   }
   return false;
 }
 
 void HeldLocks::print() const {
-  for (u32 i = 0; i < depth_; ++i) {
-    print_place(entries_[i].shared ? "held shared:" : "held:", *entries_[i].lock,
-                entries_[i].where);
+  for (const Entry* e = entries_ + 1; e <= last_; ++e) {
+    print_place(e->shared ? "held shared:" : "held:", *e->lock, e->where);
   }
 }
 
 void RankedLock::check_order(const HeldLocks& held, std::source_location where) const {
+  static_assert(HeldLocks::kBelowSpinlocks == key_of(LockRank::kScxTasks) - 1);
   // Held locks are in ascending order, so the last one speaks for all.
-  if (held.last_key() < key_ && (!sleeping() || held.spinlocks_ == 0)) return;
+  if (held.last_key() < key_ && (!sleeping() || !held.atomic())) return;
   if (held.holds(*this)) lock_violation("taken twice", *this, held, where);
-  if (sleeping() && held.spinlocks_ > 0) {
+  if (sleeping() && held.atomic()) {
     lock_violation("a sleeping lock under a spinlock", *this, held, where);
   }
-  for (u32 i = 0; i < held.depth_; ++i) {
-    const RankedLock& other = *held.entries_[i].lock;
-    if (other.key_ >= key_) lock_violation("taken out of order", *this, held, where);
+  for (const HeldLocks::Entry* e = held.entries_ + 1; e <= held.last_; ++e) {
+    if (e->lock->key_ >= key_) lock_violation("taken out of order", *this, held, where);
   }
 }
 
-void RankedLock::remove(HeldLocks& held, bool shared, const std::source_location& where) {
-  u32 i = held.depth_;
-  while (i > 0 && (held.entries_[i - 1].lock != this || held.entries_[i - 1].shared != shared)) --i;
-  if (i == 0) lock_violation("released by a context that does not hold it", *this, held, where);
-  for (; i < held.depth_; ++i) held.entries_[i - 1] = held.entries_[i];
-  --held.depth_;
-  if (!sleeping()) --held.spinlocks_;
+void RankedLock::remove(HeldLocks& held, bool shared, std::source_location where) {
+  HeldLocks::Entry* e = held.last_;
+  while (e != held.entries_ && (e->lock != this || e->shared != shared)) --e;
+  if (e == held.entries_) {
+    lock_violation("released by a context that does not hold it", *this, held, where);
+  }
+  for (; e < held.last_; ++e) e[0] = e[1];
+  --held.last_;
 }
 
-void RankedLock::lock_slowly(HeldLocks& held, const std::source_location& where) {
+void RankedLock::lock_slowly(HeldLocks& held, std::source_location where) {
   check_order(held, where);
   if (held.hooks != nullptr) held.hooks->acquiring(*this, held, false, where);
   if (owner_ != nullptr) {
     lock_violation("taken while another context holds it", *this, *owner_, where);
   }
   if (readers_ > 0) lock_violation("taken while it has readers", *this, held, where);
-  USCX_ASSERT(held.depth_ < HeldLocks::kMaxDepth);
-  push(held, false, where);
+  USCX_ASSERT(!held.full());
+  push(held, false, where, floor());
   owner_ = &held;
 }
 
-void RankedLock::unlock_slowly(HeldLocks& held, const std::source_location& where) {
+void RankedLock::unlock_slowly(HeldLocks& held, std::source_location where) {
   remove(held, false, where);
   owner_ = nullptr;
   if (held.hooks != nullptr) held.hooks->released(*this);
@@ -113,8 +114,8 @@ void RankedLock::lock_shared(HeldLocks& held, std::source_location where) {
   if (owner_ != nullptr) {
     lock_violation("taken while another context holds it", *this, *owner_, where);
   }
-  USCX_ASSERT(held.depth_ < HeldLocks::kMaxDepth);
-  push(held, true, where);
+  USCX_ASSERT(!held.full());
+  push(held, true, where, floor());
   ++readers_;
 }
 

@@ -5,7 +5,6 @@
 // taker gives way until it is free (LockHooks); a live machine spins on the same objects.
 #pragma once
 
-#include <array>
 #include <source_location>
 #include <string_view>
 
@@ -60,10 +59,13 @@ class LockHooks {
 class HeldLocks {
  public:
   static constexpr u32 kMaxDepth = 24;
-  bool empty() const { return depth_ == 0; }
+  HeldLocks() = default;
+  HeldLocks(const HeldLocks&) = delete;  // locks know their holder by its address
+  HeldLocks& operator=(const HeldLocks&) = delete;
+  bool empty() const { return last_ == entries_; }
   bool holds(const RankedLock& lock) const;
   /// True where a spinlock is held, so that the context must not sleep.
-  bool atomic() const { return spinlocks_ > 0; }
+  bool atomic() const { return last_->floor != kBelowSpinlocks; }
   /// One line per held lock, with the place that took it.
   void print() const;
 
@@ -71,17 +73,22 @@ class HeldLocks {
 
  private:
   friend class RankedLock;
+  /// Ranks before all spinlocks and after all that sleep: who holds no spinlock takes any, and a
+  /// sleeping lock is never in line.
+  static constexpr u64 kBelowSpinlocks =
+      ((u64{static_cast<u8>(LockRank::kScxTasks)} + 1) << 48) - 1;
   struct Entry {
-    RankedLock* lock;
+    RankedLock* lock = nullptr;
     std::source_location where;
-    bool shared;
+    u64 floor = kBelowSpinlocks;  // a spinlock with a higher key may be taken next
+    bool shared = false;
   };
+  bool full() const { return last_ == entries_ + kMaxDepth; }
   /// Of the last one taken, which ranks after all others; 0 where there is none.
   u64 last_key() const;
-  u32 depth_ = 0;
-  u32 spinlocks_ = 0;
-  std::array<Entry, kMaxDepth>
-      entries_{};  // in ascending order: what is taken ranks after all held
+  Entry* last_ = entries_;
+  // In ascending order: what is taken ranks after all held. The first one is of no lock.
+  Entry entries_[kMaxDepth + 1];
 };
 
 /// A named lock with a rank. `order` tells locks of one rank apart that may nest (two runqueues:
@@ -95,21 +102,18 @@ class RankedLock {
   RankedLock& operator=(const RankedLock&) = delete;
 
   void lock(HeldLocks& held, std::source_location where = std::source_location::current()) {
-    const bool plain = held.hooks == nullptr && held.last_key() < key_ && owner_ == nullptr &&
-                       readers_ == 0 && (!sleeping() || !held.atomic());
-    if (!plain || held.depth_ == HeldLocks::kMaxDepth) [[unlikely]]
+    const bool plain = held.hooks == nullptr && held.last_->floor < key_ && owner_ == nullptr &&
+                       readers_ == 0 && !held.full();
+    if (!plain) [[unlikely]]
       return lock_slowly(held, where);
-    push(held, false, where);
+    push(held, false, where, key_);
     owner_ = &held;
   }
   void unlock(HeldLocks& held, std::source_location where = std::source_location::current()) {
-    const u32 last = held.depth_ - 1;
-    const bool plain = held.depth_ > 0 && held.hooks == nullptr &&
-                       held.entries_[last].lock == this && !held.entries_[last].shared;
+    const bool plain = held.hooks == nullptr && held.last_->lock == this && owner_ == &held;
     if (!plain) [[unlikely]]
       return unlock_slowly(held, where);
-    held.depth_ = last;
-    if (!sleeping()) --held.spinlocks_;
+    --held.last_;
     owner_ = nullptr;
   }
   /// The same for one reader of several. A reader that is one already may not read again: a writer
@@ -131,7 +135,7 @@ class RankedLock {
   u64 order() const { return key_ & ((1ULL << kOrderBits) - 1); }
   const char* name() const { return name_; }
   /// Sleeping locks (mutexes and rwsems) rank before all spinlocks.
-  bool sleeping() const { return key_ < key_of(LockRank::kScxTasks); }
+  bool sleeping() const { return key_ <= HeldLocks::kBelowSpinlocks; }
 
  private:
   friend class HeldLocks;
@@ -139,17 +143,19 @@ class RankedLock {
   static constexpr u64 key_of(LockRank rank) {
     return (u64{static_cast<u8>(rank)} + 1) << kOrderBits;
   }
-  [[gnu::cold]] void lock_slowly(HeldLocks& held, const std::source_location& where);
-  [[gnu::cold]] void unlock_slowly(HeldLocks& held, const std::source_location& where);
-  void push(HeldLocks& held, bool shared, const std::source_location& where) {
+  // Places are passed by value, so that the paths in line need not have them in memory.
+  [[gnu::cold]] void lock_slowly(HeldLocks& held, std::source_location where);
+  [[gnu::cold]] void unlock_slowly(HeldLocks& held, std::source_location where);
+  void push(HeldLocks& held, bool shared, std::source_location where, u64 floor) {
     // Member by member: as one aggregate it would be stored in parts and read back as a whole.
-    HeldLocks::Entry& entry = held.entries_[held.depth_++];
+    HeldLocks::Entry& entry = *++held.last_;
     entry.lock = this;
     entry.where = where;
+    entry.floor = floor;
     entry.shared = shared;
-    if (!sleeping()) ++held.spinlocks_;
   }
-  void remove(HeldLocks& held, bool shared, const std::source_location& where);
+  u64 floor() const { return sleeping() ? HeldLocks::kBelowSpinlocks : key_; }
+  void remove(HeldLocks& held, bool shared, std::source_location where);
 
   HeldLocks* owner_ = nullptr;
   u64 key_;  // rank and order in one number, so that one comparison is enough
@@ -158,7 +164,7 @@ class RankedLock {
 };
 
 inline u64 HeldLocks::last_key() const {
-  return depth_ == 0 ? 0 : entries_[depth_ - 1].lock->key_;
+  return empty() ? 0 : last_->lock->key_;
 }
 
 /// Holds a lock for a scope.
