@@ -3,15 +3,59 @@
 // and (later) real loader threads implement it.
 #pragma once
 
+#include <concepts>
+#include <type_traits>
 #include <utility>
 
-#include "base/delegate.h"
 #include "base/types.h"
 
 namespace uscx::sched {
 
 class Kernel;
 struct Task;
+
+/// What a step runs on the task's kernel stack, or nothing. Copies share it. One pointer, since
+/// nearly all steps have none and are moved and destroyed all the same.
+class SystemCall {
+ public:
+  SystemCall() = default;
+  template <std::invocable<Task&> Fn>
+    requires(!std::same_as<std::remove_cvref_t<Fn>, SystemCall>)
+  SystemCall(Fn&& fn) : body_(new Callable<std::decay_t<Fn>>(std::forward<Fn>(fn))) {}
+  SystemCall(const SystemCall& other) : body_(other.body_) {
+    if (body_ != nullptr) ++body_->users;
+  }
+  SystemCall(SystemCall&& other) noexcept : body_(std::exchange(other.body_, nullptr)) {}
+  SystemCall& operator=(SystemCall other) noexcept {
+    std::swap(body_, other.body_);
+    return *this;
+  }
+  ~SystemCall() {
+    if (body_ != nullptr) [[unlikely]]
+      release();
+  }
+
+  /// Only where there is one.
+  void operator()(Task& task) const { body_->run(task); }
+  explicit operator bool() const { return body_ != nullptr; }
+
+ private:
+  struct Body {
+    virtual ~Body() = default;
+    virtual void run(Task& task) = 0;
+    u32 users = 1;
+  };
+  template <class Fn>
+  struct Callable final : Body {
+    template <class From>
+    explicit Callable(From&& from) : fn(std::forward<From>(from)) {}
+    void run(Task& task) override { static_cast<void>(fn(task)); }
+    Fn fn;
+  };
+  [[gnu::cold]] void release();  // run.cc
+
+  Body* body_ = nullptr;
+};
 
 /// What a task does next, until its behaviour is asked again.
 struct Step {
@@ -26,14 +70,14 @@ struct Step {
   bool scaled = true;
   u32 state = 1;  // kBlock: TASK_INTERRUPTIBLE or TASK_UNINTERRUPTIBLE
   Nanos work{};
-  Delegate<void(Task&)> call{};
+  SystemCall call{};
 
   static Step compute(Nanos work, bool scaled = true) {
     return {.kind = Kind::kCompute, .scaled = scaled, .work = work};
   }
   static Step block(u32 state = 1) { return {.kind = Kind::kBlock, .state = state}; }
   static Step yield() { return {.kind = Kind::kYield}; }
-  static Step system_call(Delegate<void(Task&)> call) {
+  static Step system_call(SystemCall call) {
     return {.kind = Kind::kCall, .call = std::move(call)};
   }
   static Step exit() { return {.kind = Kind::kExit}; }

@@ -43,10 +43,11 @@ void Kernel::program_fault(const bpf::Program&, std::string_view text) {
 }
 
 void Kernel::charge_instructions(u64 count) {
-  const u64 ps = private_->insn_ps + count * costs().bpf_insn_ps;
+  Private& priv = *private_;
+  const u64 ps = priv.insn_ps + count * costs().bpf_insn_ps;
   const u64 ns = ps / 1000;
-  private_->insn_ps = ps - ns * 1000;
-  private_->charge(ns);
+  priv.insn_ps = ps - ns * 1000;
+  priv.charge(ns);
 }
 
 bool Kernel::may_sleep() {

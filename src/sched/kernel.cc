@@ -47,15 +47,14 @@ const bpf::ObjectType kCpumaskObject{"cpumask"};
 
 Kernel::Context Kernel::leave_context() {
   const Context context{.cpu = this_cpu_, .fiber = fiber_, .in_entry = private_->in_entry};
-  fiber_ = nullptr;
+  set_context(this_cpu_, nullptr);
   private_->in_entry = false;
   return context;
 }
 
 void Kernel::enter_context(const Context& context) {
   USCX_ASSERT(fiber_ == nullptr && !private_->in_entry);
-  this_cpu_ = context.cpu;
-  fiber_ = context.fiber;
+  set_context(context.cpu, context.fiber);
   private_->in_entry = context.in_entry;
 }
 
@@ -165,6 +164,7 @@ void Kernel::Private::make_runqueues() {
     USCX_ASSERT(info.llc < topology.nr_llcs);
     k.llc_cpus_[info.llc].push_back(cpu);
   }
+  k.set_context(0, nullptr);
 }
 
 /// Programs compare p->sched_class; what a class is they do not see.
@@ -250,9 +250,9 @@ Kernel::~Kernel() {
   // Suspended fibers unwind first, while everything they may touch is still there.
   for (Task* p = private_->all_tasks.front(); p; p = private_->all_tasks.next(*p)) {
     if (!p->kernel_stack) continue;
-    fiber_ = p->kernel_stack.get();
+    set_context(this_cpu_, p->kernel_stack.get());
     p->kernel_stack.reset();
-    fiber_ = nullptr;
+    set_context(this_cpu_, nullptr);
   }
   while (HostTimerLink* link = private_->host_timers.front()) timer_cancel(link->timer);
   ext_.reset();

@@ -109,10 +109,7 @@ class Kernel final : public bpf::Host {
   /// Is this CPU handling an NMI?
   bool in_nmi() override { return this_rq().in_nmi; }
   /// Locks of the running context: the fiber's, or this CPU's.
-  HeldLocks& held() {
-    if (fiber_) return fiber_->held;
-    return explored() ? *this_rq().irq_held : irq_held_;
-  }
+  HeldLocks& held() { return *held_; }
   /// A place where another CPU may go first: nothing in a plain run. `name` says what is raced for.
   void sync_point(const char* name) {
     if (explorer_ != nullptr) [[unlikely]]
@@ -338,10 +335,17 @@ class Kernel final : public bpf::Host {
   IntrusiveList<Task, &Task::all_node> tasks_;
   std::map<Pid, Task*> by_pid_;
   Pid next_pid_ = 1;
+  /// Says which context runs, and so whose locks held() are. Null: interrupts and schedule().
+  void set_context(CpuId cpu, Fiber* fiber) {
+    this_cpu_ = cpu;
+    fiber_ = fiber;
+    held_ = fiber != nullptr ? &fiber->held : explored() ? this_rq().irq_held : &irq_held_;
+  }
   CpuId this_cpu_ = 0;
   Fiber* fiber_ = nullptr;
-  HeldLocks irq_held_;  // Rq::irq_held of all CPUs, in a plain run
+  HeldLocks* held_ = &irq_held_;
   Explorer* explorer_ = nullptr;
+  HeldLocks irq_held_;  // Rq::irq_held of all CPUs, in a plain run
   std::unique_ptr<SchedClass> fair_, rt_, dl_, idle_, stop_;
   std::unique_ptr<ext::Ext> ext_;
   std::vector<std::vector<CpuId>> llc_cpus_;

@@ -32,6 +32,12 @@ struct Kernel::Private::LongEntry final : Timer {
   Rq& rq;
 };
 
+[[gnu::cold]] void Kernel::Private::end_special_entry(Rq& rq) {
+  if (rq.entry_charged_ns >= kLongEntryNs) note_long_entry(rq);
+  // Where others run meanwhile, an idle CPU's interrupt is a reader that grace periods wait for.
+  if (k.explored() && rq.current()->is_idle()) rcu_quiescent(k.this_cpu_);
+}
+
 void Kernel::Private::note_long_entry(Rq& rq) {
   const u64 now = k.now().ns;
   rq.stuck_from_ns = now;

@@ -115,6 +115,7 @@ struct Kernel::Private {
   /// True where another task runs now. Context: no locks, no fiber.
   bool schedule(CpuId cpu, ScheduleMode mode);
   SchedClass& next_to_ask(const SchedClass* klass, const Rq& rq, const Task& prev);
+  Task& ask_classes(Rq& rq, Task& prev);
   Task& pick_next_task(Rq& rq, Task& prev);
   void context_switch(Rq& rq, Task& prev, Task& next, u32 prev_state, bool voluntary);
   /// The last of it: it is off its CPU. Linux: the end of finish_task_switch().
@@ -129,9 +130,11 @@ struct Kernel::Private {
   void preempt_schedule_irq(Rq& rq);
 
   // run.cc
-  void run(CpuId cpu);
+  void run(Rq& rq, CpuId cpu);
   void take_step(Task& p);
   bool run_deferred(CpuId cpu, Task& p);
+  bool run_system_call(CpuId cpu, Task& p);
+  bool attend_to_signals(CpuId cpu, Task& p);
   bool resume_fiber(CpuId cpu, Task& p);
   void suspend(Suspend reason);
 
@@ -175,7 +178,9 @@ struct Kernel::Private {
   bool ttwu_runnable(Task& p, int wake_flags);
   void ttwu_do_activate(Rq& rq, Task& p, int wake_flags);
   void ttwu_do_wakeup(Task& p);
+  bool ttwu_current(Task& p, u32 state);
   bool ttwu_queue_cond(const Task& p, CpuId cpu);
+  void ttwu_queue(Rq& rq, Task& p, int wake_flags);
   void run_wake_list(Rq& rq);
 
   // migrate_disable.cc
@@ -239,6 +244,8 @@ struct Kernel::Private {
   // lockup.cc
   /// Entries that cost a CPU this much are looked at when they end.
   static constexpr u64 kLongEntryNs = 5'000'000'000;
+  /// What ends on `rq` is a long entry, or other CPUs may have run during it.
+  void end_special_entry(Rq& rq);
   /// The entry that ends on `rq` keeps its CPU in the kernel for seconds to come.
   void note_long_entry(Rq& rq);
   /// How often the CPU's watchdog timer has gone off, which it does not in a long entry.
@@ -263,8 +270,11 @@ struct Kernel::Private {
 
   void charge(u64 ns) {
     if (!in_entry || ns == 0) return;
-    k.this_rq().entry_charged_ns += ns;
-    charge_unclocked(ns);
+    Kernel& kernel = k;
+    kernel.this_rq().entry_charged_ns += ns;
+    if (kernel.explored()) [[unlikely]]
+      return kernel.machine_.charge(kernel.this_cpu_, Nanos{ns});
+    untold_charge_ns += ns;
   }
   /// The same for what the runqueue's clock does not show. The machine hears the sum of an entry.
   void charge_unclocked(u64 ns) {
@@ -276,46 +286,49 @@ struct Kernel::Private {
   }
   /// Before the machine does what depends on it.
   void tell_charge() {
-    if (untold_charge_ns == 0) return;
-    k.machine_.charge(k.this_cpu_, Nanos{std::exchange(untold_charge_ns, 0)});
+    if (untold_charge_ns != 0) tell_untold_charge();
   }
+  void tell_untold_charge();
 };
 
 /// An entry from the machine: window, CPU, and need_resched handled by whoever opened it.
 class KernelInternals {
  public:
-  KernelInternals(Kernel& kernel, CpuId cpu) : kernel_(kernel) {
-    USCX_ASSERT(!kernel.private_->in_entry && kernel.fiber_ == nullptr);
-    USCX_ASSERT(cpu >= 0 && static_cast<u32>(cpu) < kernel.nr_cpus());
+  KernelInternals(Kernel& kernel, CpuId cpu)
+      : kernel_(kernel), priv_(*kernel.private_), rq_(rq_of(kernel, cpu)) {
+    USCX_ASSERT(!priv_.in_entry && kernel.fiber_ == nullptr);
     kernel.activate();
-    kernel.private_->in_entry = true;
+    priv_.in_entry = true;
     kernel.this_cpu_ = cpu;
-    Rq& rq = kernel.rq(cpu);
-    USCX_ASSERT(!rq.in_entry);
-    rq.in_entry = true;
-    rq.entry_charged_ns = 0;
+    kernel.held_ = rq_.irq_held;
+    USCX_ASSERT(!rq_.in_entry);
+    rq_.in_entry = true;
+    rq_.entry_charged_ns = 0;
   }
-  ~KernelInternals() {
-    Rq& rq = kernel_.this_rq();
-    USCX_ASSERT(rq.irq_held->empty() && kernel_.fiber_ == nullptr);
-    kernel_.private_->tell_charge();
-    kernel_.private_->in_entry = false;
-    rq.in_entry = false;
-    if (rq.entry_charged_ns >= Kernel::Private::kLongEntryNs) [[unlikely]] {
-      kernel_.private_->note_long_entry(rq);
-    }
-    // Where others run meanwhile, an idle CPU's interrupt is a reader that grace periods wait for.
-    if (kernel_.explored() && rq.current()->is_idle()) {
-      kernel_.private_->rcu_quiescent(kernel_.this_cpu_);
-    }
+  [[gnu::always_inline]] ~KernelInternals() {
+    USCX_ASSERT(kernel_.held_->empty() && kernel_.fiber_ == nullptr);
+    priv_.tell_charge();
+    priv_.in_entry = false;
+    rq_.in_entry = false;
+    if (rq_.entry_charged_ns >= Kernel::Private::kLongEntryNs || kernel_.explored()) [[unlikely]]
+      priv_.end_special_entry(rq_);
   }
   KernelInternals(const KernelInternals&) = delete;
   KernelInternals& operator=(const KernelInternals&) = delete;
+  Kernel::Private& priv() const { return priv_; }
+  Rq& rq() const { return rq_; }
   /// For the classes: what the kernel keeps to itself.
   static Kernel::Private& of(Kernel& kernel) { return *kernel.private_; }
 
  private:
+  static Rq& rq_of(Kernel& kernel, CpuId cpu) {
+    USCX_ASSERT(static_cast<u32>(cpu) < kernel.nr_cpus());
+    return kernel.rq(cpu);
+  }
+
   Kernel& kernel_;
+  Kernel::Private& priv_;
+  Rq& rq_;
 };
 
 std::unique_ptr<SchedClass> make_fair_class(Kernel& kernel);

@@ -9,58 +9,19 @@ namespace {
 constexpr u32 kMaxFreeSteps = 100'000;
 }  // namespace
 
-void Kernel::run_current(CpuId cpu) {
-  KernelInternals entry(*this, cpu);
-  private_->run(cpu);
-}
-
-void Kernel::Private::run(CpuId cpu) {
-  Rq& rq = k.rq(cpu);
-  for (u32 free_steps = 0;; ++free_steps) {
-    USCX_ASSERT(free_steps < kMaxFreeSteps);
-    const Task* before = rq.current();
-    irq_exit(rq);
-    if (rq.current() != before || before == rq.idle_task()) return;
-
-    Task& p = *rq.current();
-    if (p.woken_at_ns != Task::kNotWoken) {
-      k.trace_.task_executes(k.now(), cpu, p);
-      p.woken_at_ns = Task::kNotWoken;
-    }
-    if (p.pending_signals != 0 && !p.kernel_stack && !p.deferred_valid) {
-      if (!deliver_signals(cpu, p)) {
-        irq_exit(rq);
-        return;
-      }
-    }
-    if (p.interrupted_work.ns > 0) {
-      p.pending.work += p.interrupted_work;
-      p.interrupted_work = {};
-      p.step_valid = true;
-    }
-    if (p.step_valid && p.pending.work.ns > 0) return;
-    p.step_valid = false;
-    bool stays = true;
-    if (p.deferred_valid) {
-      stays = run_deferred(cpu, p);
-    } else if (p.kernel_stack) {
-      stays = resume_fiber(cpu, p);
-    } else {
-      take_step(p);
-    }
-    if (!stays) {
-      irq_exit(rq);  // schedule() itself may have asked for another
-      return;
-    }
-  }
+void SystemCall::release() {
+  if (--body_->users == 0) delete body_;
+  body_ = nullptr;
 }
 
 /// Asks the behaviour. All but computing is a system call, whose entry is paid for first.
-void Kernel::Private::take_step(Task& p) {
+[[gnu::always_inline]] inline void Kernel::Private::take_step(Task& p) {
   Step step = p.behaviour->next(k, p);
   USCX_ASSERT(k.held().empty());
   if (step.kind == Step::Kind::kCompute) {
-    p.pending = {.work = step.work, .scaled = step.scaled};
+    p.pending.work = step.work;
+    p.pending.fraction = 0;
+    p.pending.scaled = step.scaled;
     p.step_valid = true;
     return;
   }
@@ -71,22 +32,76 @@ void Kernel::Private::take_step(Task& p) {
   }
   const Costs& costs = k.costs();
   u64 cost = p.is_kthread() ? 0 : costs.syscall_ns;
-  if (step.kind == Step::Kind::kExit) cost = costs.exit_ns - costs.exit_ns / 128;
+  if (step.kind == Step::Kind::kExit) [[unlikely]]
+    cost = costs.exit_ns - costs.exit_ns / 128;
   p.deferred.kind = step.kind;
   p.deferred.state = step.state;
-  if (step.kind == Step::Kind::kCall) p.deferred.call = std::move(step.call);
+  if (step.kind == Step::Kind::kCall) [[unlikely]]
+    p.deferred.call = std::move(step.call);
   p.deferred_valid = true;
   p.set_pending(Nanos{cost});
 }
 
 /// Does the system call. False where another task runs now.
-bool Kernel::Private::run_deferred(CpuId cpu, Task& p) {
+[[gnu::always_inline]] inline bool Kernel::Private::run_deferred(CpuId cpu, Task& p) {
   p.deferred_valid = false;
+  if (p.deferred.kind != Step::Kind::kBlock) [[unlikely]]
+    return run_system_call(cpu, p);
+  // A signal that came before it slept: it does not. Linux: signal_pending_state().
+  if (p.pending_signals != 0 && (p.__state & TASK_INTERRUPTIBLE) != 0) p.__state = TASK_RUNNING;
+  return !schedule(cpu, ScheduleMode::kNone);
+}
+
+[[gnu::always_inline]] inline void Kernel::Private::run(Rq& rq, CpuId cpu) {
+  Task& p = *rq.current();
+  if (&p == rq.idle_task()) return irq_exit(rq);
+  for (u32 free_steps = 0;; ++free_steps) {
+    USCX_ASSERT(free_steps < kMaxFreeSteps);
+    irq_exit(rq);
+    if (rq.current() != &p) return;
+
+    if (p.woken_at_ns != Task::kNotWoken) {
+      k.trace_.task_executes(k.now(), cpu, p);
+      p.woken_at_ns = Task::kNotWoken;
+    }
+    if (p.pending_signals != 0 || p.interrupted_work.ns > 0) [[unlikely]] {
+      if (!attend_to_signals(cpu, p)) return irq_exit(rq);
+    }
+    if (p.step_valid && p.pending.work.ns > 0) return;
+    p.step_valid = false;
+    bool stays = true;
+    if (p.deferred_valid) {
+      stays = run_deferred(cpu, p);
+    } else if (p.kernel_stack) [[unlikely]] {
+      stays = resume_fiber(cpu, p);
+    } else {
+      take_step(p);
+    }
+    if (!stays) return irq_exit(rq);  // schedule() itself may have asked for another
+  }
+}
+
+void Kernel::run_current(CpuId cpu) {
+  KernelInternals entry(*this, cpu);
+  entry.priv().run(entry.rq(), cpu);
+}
+
+/// Before it goes on in user mode. False where another task runs now.
+[[gnu::cold]] bool Kernel::Private::attend_to_signals(CpuId cpu, Task& p) {
+  if (p.pending_signals != 0 && !p.kernel_stack && !p.deferred_valid) {
+    if (!deliver_signals(cpu, p)) return false;
+  }
+  if (p.interrupted_work.ns > 0) {
+    p.pending.work += p.interrupted_work;
+    p.interrupted_work = {};
+    p.step_valid = true;
+  }
+  return true;
+}
+
+/// Does a system call other than one that sleeps only. False where another task runs now.
+bool Kernel::Private::run_system_call(CpuId cpu, Task& p) {
   switch (p.deferred.kind) {
-    case Step::Kind::kBlock:
-      // A signal that came before it slept: it does not. Linux: signal_pending_state().
-      if (p.pending_signals != 0 && (p.__state & TASK_INTERRUPTIBLE) != 0) p.__state = TASK_RUNNING;
-      return !schedule(cpu, ScheduleMode::kNone);
     case Step::Kind::kYield: {
       Rq& rq = k.rq(cpu);
       k.rq_lock(rq);
@@ -121,6 +136,7 @@ bool Kernel::Private::run_deferred(CpuId cpu, Task& p) {
       return resume_fiber(cpu, p);
     }
     case Step::Kind::kCompute:
+    case Step::Kind::kBlock:
       break;
   }
   USCX_ASSERT(!"not a system call");
@@ -129,9 +145,9 @@ bool Kernel::Private::run_deferred(CpuId cpu, Task& p) {
 
 /// Goes on with the system call in progress. False where another task runs now.
 bool Kernel::Private::resume_fiber(CpuId cpu, Task& p) {
-  k.fiber_ = p.kernel_stack.get();
-  k.fiber_->resume();
-  k.fiber_ = nullptr;
+  k.set_context(cpu, p.kernel_stack.get());
+  p.kernel_stack->resume();
+  k.set_context(cpu, nullptr);
   if (p.kernel_stack->finished()) {
     USCX_ASSERT(p.kernel_stack->held.empty());
     fiber_pool.push_back(std::move(p.kernel_stack));

@@ -11,11 +11,7 @@ namespace {
 
 constexpr u32 kMaxPreemptionsPerInstant = 16;
 
-void sched_info_switch(Rq& rq, Task& prev, Task& next) {
-  if (!prev.is_idle() && prev.on_rq_queued() && prev.sched_info.last_queued == 0) {
-    prev.sched_info.last_queued = rq.clock;
-  }
-  if (next.is_idle()) return;
+void sched_info_arrive(Rq& rq, Task& next) {
   if (next.sched_info.last_queued != 0) {
     next.sched_info.run_delay += rq.clock - next.sched_info.last_queued;
     next.sched_info.last_queued = 0;
@@ -39,33 +35,79 @@ SchedClass& Kernel::Private::next_to_ask(const SchedClass* klass, const Rq& rq, 
   return *k.idle_;
 }
 
-Task& Kernel::Private::pick_next_task(Rq& rq, Task& prev) {
+/// Asks all classes in order.
+[[gnu::noinline]] Task& Kernel::Private::ask_classes(Rq& rq, Task& prev) {
   const SchedClass* asked = nullptr;
   for (;;) {
     SchedClass& klass = next_to_ask(asked, rq, prev);
     const SchedClass::Pick pick = klass.pick_task(rq, prev);
-    k.assert_rq_held(rq);
+    if (pick.task != nullptr) return *pick.task;
     // After a retry all are asked again: the lock was dropped.
     asked = pick.retry ? nullptr : &klass;
-    if (pick.task == nullptr) continue;
-    USCX_ASSERT(rq.current() == &prev);
-    Task& next = *pick.task;
-    if (&next != &prev) {
-      k.class_of(rq, prev).put_prev_task(rq, prev, &next);
-      k.class_of(rq, next).set_next_task(rq, next, true);
-    }
-    return next;
   }
+}
+
+[[gnu::always_inline]] inline Task& Kernel::Private::pick_next_task(Rq& rq, Task& prev) {
+  Task* next = nullptr;
+  // With sched_ext for all tasks, next_to_ask() says it, and then the idle class.
+  SchedClass& ext = k.ext_class();
+  const bool ext_first = rq.stop == nullptr && (rq.nr_dl | rq.nr_rt) == 0 &&
+                         (&prev == rq.idle_task() || prev.klass == &ext) &&
+                         k.ext_->switched_all() && k.ext_->enabled();
+  if (ext_first) {
+    const SchedClass::Pick pick = ext.pick_task(rq, prev);
+    next = pick.task;
+    if (next == nullptr && !pick.retry) next = k.idle_->pick_task(rq, prev).task;
+  }
+  if (next == nullptr) [[unlikely]]
+    next = &ask_classes(rq, prev);
+  k.assert_rq_held(rq);
+  USCX_ASSERT(rq.current() == &prev);
+  if (next != &prev) {
+    k.class_of(rq, prev).put_prev_task(rq, prev, next);
+    k.class_of(rq, *next).set_next_task(rq, *next, true);
+  }
+  return *next;
+}
+
+[[gnu::always_inline]] inline void Kernel::Private::context_switch(Rq& rq, Task& prev, Task& next,
+                                                                   u32 prev_state, bool voluntary) {
+  const Nanos now = k.now();
+  const bool from_idle = &prev == rq.idle_task();
+  const bool to_idle = &next == rq.idle_task();
+  ++rq.nr_switches;
+  ++k.nr_switches;
+  rq.curr = &next;
+  if (!from_idle) ++(voluntary ? prev.nvcsw : prev.nivcsw);
+  k.trace_.sched_switch(now, rq.id, prev, prev_state, next);
+
+  const u64 ran_ns = now.ns - rq.switched_at_ns;
+  if (from_idle) {
+    rq.times.add(abi::CPUTIME_IDLE, ran_ns);
+  } else {
+    rq.busy_ns += ran_ns;
+    if (prev.on_rq_queued() && prev.sched_info.last_queued == 0) {
+      prev.sched_info.last_queued = rq.clock;
+    }
+  }
+  rq.switched_at_ns = now.ns;
+  if (!to_idle) sched_info_arrive(rq, next);
+
+  next.on_cpu = 1;
+  prev.on_cpu = 0;
+  set_tick(rq, !to_idle && !(rq.nohz_full && can_stop_tick(rq)));
+  k.machine_.switched(rq.id, prev, next);
 }
 
 bool Kernel::Private::schedule(CpuId cpu, ScheduleMode mode) {
   Rq& rq = k.rq(cpu);
   Task& prev = *rq.current();
-  USCX_ASSERT(k.fiber_ == nullptr && k.this_cpu_ == cpu && rq.irq_held->empty());
+  USCX_ASSERT(k.fiber_ == nullptr && k.this_cpu_ == cpu && k.held().empty());
   USCX_ASSERT(rq.preempt_count == 0);
   ++rq.nr_schedules;
   rcu_quiescent(cpu);
-  migrate_disable_switch(prev);
+  if (prev.migration_disabled != 0) [[unlikely]]
+    migrate_disable_switch(prev);
 
   k.rq_lock(rq);
   k.update_rq_clock(rq);
@@ -108,26 +150,6 @@ bool Kernel::Private::schedule(CpuId cpu, ScheduleMode mode) {
   return true;
 }
 
-void Kernel::Private::context_switch(Rq& rq, Task& prev, Task& next, u32 prev_state,
-                                     bool voluntary) {
-  const Nanos now = k.now();
-  ++rq.nr_switches;
-  ++k.nr_switches;
-  rq.curr = &next;
-  if (!prev.is_idle()) ++(voluntary ? prev.nvcsw : prev.nivcsw);
-  k.trace_.sched_switch(now, rq.id, prev, prev_state, next);
-
-  sched_info_switch(rq, prev, next);
-  if (!prev.is_idle()) rq.busy_ns += now.ns - rq.switched_at_ns;
-  if (prev.is_idle()) rq.times.add(abi::CPUTIME_IDLE, now.ns - rq.switched_at_ns);
-  rq.switched_at_ns = now.ns;
-
-  next.on_cpu = 1;
-  prev.on_cpu = 0;
-  set_tick(rq, !next.is_idle() && !(rq.nohz_full && can_stop_tick(rq)));
-  k.machine_.switched(rq.id, prev, next);
-}
-
 void Kernel::Private::set_tick(Rq& rq, bool on) {
   if (rq.tick_on == on) return;
   rq.tick_on = on;
@@ -157,6 +179,10 @@ void Kernel::Private::task_is_dead(Task& prev) {
   k.put_task(prev);
 }
 
+[[gnu::noinline]] void Kernel::Private::tell_untold_charge() {
+  k.machine_.charge(k.this_cpu_, Nanos{std::exchange(untold_charge_ns, 0)});
+}
+
 /// Linux: preempt_schedule_irq() and, of an idle CPU, the idle loop.
 void Kernel::Private::preempt_schedule_irq(Rq& rq) {
   if (rq.preempted_at_ns != k.now().ns) {
@@ -180,9 +206,9 @@ void Kernel::Private::preempt_schedule_irq(Rq& rq) {
 
 void Kernel::irq_resched(CpuId cpu) {
   KernelInternals entry(*this, cpu);
-  rq(cpu).resched_sent = false;
-  private_->irq_exit(this_rq());
-  private_->interrupt_user_mode(rq(cpu));
+  entry.rq().resched_sent = false;
+  entry.priv().irq_exit(entry.rq());
+  entry.priv().interrupt_user_mode(entry.rq());
 }
 
 void Kernel::irq_tick(CpuId cpu) {
@@ -208,13 +234,13 @@ void Kernel::irq_tick(CpuId cpu) {
 void Kernel::irq_timer(CpuId cpu, Timer& timer) {
   KernelInternals entry(*this, cpu);
   timer.fired(*this);
-  private_->irq_exit(this_rq());
+  entry.priv().irq_exit(entry.rq());
 }
 
 void Kernel::irq_work(CpuId cpu, IrqWork& work) {
   KernelInternals entry(*this, cpu);
   work.run(*this);
-  private_->irq_exit(this_rq());
+  entry.priv().irq_exit(entry.rq());
 }
 
 // ----------------------------------------------------------------------------------- resched

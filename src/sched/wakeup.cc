@@ -8,7 +8,7 @@
 namespace uscx::sched {
 
 bool Kernel::is_cpu_allowed(const Task& p, CpuId cpu) const {
-  if (cpu < 0 || static_cast<u32>(cpu) >= nr_cpus()) return false;
+  if (static_cast<u32>(cpu) >= nr_cpus()) return false;  // or less than 0
   // Who may run anywhere has a mask that is in no cache.
   if (static_cast<u32>(p.nr_cpus_allowed) < nr_cpus() &&
       !bitmap::test(p.cpus_ptr->bits, static_cast<u32>(cpu))) {
@@ -43,7 +43,8 @@ CpuId Kernel::select_fallback_rq(CpuId cpu, Task& p) {
   __builtin_unreachable();
 }
 
-CpuId Kernel::Private::select_task_rq(Task& p, CpuId cpu, int* wake_flags) {
+[[gnu::always_inline]] inline CpuId Kernel::Private::select_task_rq(Task& p, CpuId cpu,
+                                                                    int* wake_flags) {
   USCX_ASSERT(p.pi_lock.held_by(k.held()));
   if (p.nr_cpus_allowed > 1 && p.migration_disabled == 0) {
     cpu = p.klass->select_task_rq(p, cpu, *wake_flags);
@@ -54,7 +55,7 @@ CpuId Kernel::Private::select_task_rq(Task& p, CpuId cpu, int* wake_flags) {
   return k.is_cpu_allowed(p, cpu) ? cpu : k.select_fallback_rq(p.cpu, p);
 }
 
-void Kernel::Private::ttwu_do_wakeup(Task& p) {
+[[gnu::always_inline]] inline void Kernel::Private::ttwu_do_wakeup(Task& p) {
   p.is_blocked = 0;
   p.__state = TASK_RUNNING;
   if (p.woken_at_ns == Task::kNotWoken) p.woken_at_ns = k.now().ns;
@@ -73,7 +74,7 @@ void Kernel::Private::ttwu_do_activate(Rq& rq, Task& p, int wake_flags) {
 }
 
 /// Not off its runqueue yet: it was about to sleep and stays.
-bool Kernel::Private::ttwu_runnable(Task& p, int wake_flags) {
+[[gnu::cold]] bool Kernel::Private::ttwu_runnable(Task& p, int wake_flags) {
   Rq& rq = k.task_rq_lock_pi_held(p);
   const bool queued = p.on_rq_queued();
   if (queued) {
@@ -85,8 +86,24 @@ bool Kernel::Private::ttwu_runnable(Task& p, int wake_flags) {
   return queued;
 }
 
-bool Kernel::Private::ttwu_queue_cond(const Task& p, CpuId cpu) {
-  if (!k.ext_->allow_ttwu_queue(p)) return false;
+/// The current task, which has said that it will sleep and has not.
+[[gnu::cold]] bool Kernel::Private::ttwu_current(Task& p, u32 state) {
+  if ((p.__state & state) == 0) return false;
+  k.trace_.sched_waking(k.now(), k.this_cpu_, p, p.cpu);
+  trace_programs(k, "sched_waking", p);
+  ttwu_do_wakeup(p);
+  return true;
+}
+
+/// The target does the rest in its interrupt; sched_ext sees it happen there.
+[[gnu::noinline]] void Kernel::Private::ttwu_queue(Rq& rq, Task& p, int wake_flags) {
+  p.wakeup_migrated = (wake_flags & WF_MIGRATED) != 0;
+  rq.ttwu_pending = 1;
+  rq.wake_list.push_back(p);
+  k.machine_.queue_irq_work(*rq.wake_work, rq.id);
+}
+
+[[gnu::noinline]] bool Kernel::Private::ttwu_queue_cond(const Task& p, CpuId cpu) {
   if (p.klass == k.stop_.get()) return false;
   if (!k.is_cpu_allowed(p, cpu)) return false;
   if (!k.cpus_share_cache(k.this_cpu_, cpu)) return true;
@@ -109,31 +126,22 @@ void Kernel::Private::run_wake_list(Rq& rq) {
 bool Kernel::wake_up(Task& p, u32 state, int wake_flags) {
   Private& priv = *private_;
   wake_flags |= WF_TTWU;
-  if (&p == &current() && p.on_rq_queued()) {
-    if ((p.__state & state) == 0) return false;
-    trace_.sched_waking(now(), this_cpu_, p, p.cpu);
-    trace_programs(*this, "sched_waking", p);
-    priv.ttwu_do_wakeup(p);
-    return true;
-  }
+  if (&p == &current() && p.on_rq_queued()) [[unlikely]]
+    return priv.ttwu_current(p, state);
 
   LockGuard guard(p.pi_lock, held());
   if ((p.__state & state) == 0) return false;
   trace_.sched_waking(now(), this_cpu_, p, p.cpu);
   trace_programs(*this, "sched_waking", p);
   priv.charge(costs().wakeup_ns);
-  if (p.on_rq_state != 0 && priv.ttwu_runnable(p, wake_flags)) return true;
+  if (p.on_rq_state != 0) [[unlikely]] {
+    if (priv.ttwu_runnable(p, wake_flags)) return true;
+  }
 
   p.__state = TASK_WAKING;
-  const auto queue_wakeup = [&](Rq& to) {
-    p.wakeup_migrated = (wake_flags & WF_MIGRATED) != 0;
-    to.ttwu_pending = 1;
-    to.wake_list.push_back(p);
-    machine_.queue_irq_work(*to.wake_work, to.id);
-  };
-  if (p.on_cpu != 0) {
+  if (p.on_cpu != 0) [[unlikely]] {
     // Caught between leaving its runqueue and leaving its CPU: that CPU finishes the wakeup.
-    queue_wakeup(task_rq(p));
+    priv.ttwu_queue(task_rq(p), p, wake_flags);
     return true;
   }
   const CpuId cpu = priv.select_task_rq(p, p.wake_cpu, &wake_flags);
@@ -146,9 +154,8 @@ bool Kernel::wake_up(Task& p, u32 state, int wake_flags) {
   }
 
   Rq& target = rq(cpu);
-  if (priv.ttwu_queue_cond(p, cpu)) {
-    // The target does the rest in its interrupt; sched_ext sees it happen there.
-    queue_wakeup(target);
+  if (ext_->allow_ttwu_queue(p) && priv.ttwu_queue_cond(p, cpu)) {
+    priv.ttwu_queue(target, p, wake_flags);
     return true;
   }
   rq_lock(target);

@@ -72,10 +72,11 @@ void refill_task_slice_dfl(Sched& sch, Task& p) {
   add_event(sch, &abi::scx_event_stats::SCX_EV_REFILL_SLICE_DFL, 1);
 }
 
-void update_curr(Rq& rq) {
+namespace {
+
+/// The current task has run since it was last charged.
+[[gnu::noinline]] void charge_curr(Rq& rq, Task& curr) {
   Kernel& kernel = ext_rq(rq).kernel;
-  Task& curr = *rq.current();
-  apply_task_slice_oob(rq, curr);
   const u64 delta_ns = kernel.update_curr_common(rq);
   if (delta_ns == 0) return;
   if (rq.ext_server_active)
@@ -83,6 +84,21 @@ void update_curr(Rq& rq) {
   if (curr.scx.slice != abi::SCX_SLICE_INF) {
     curr.scx.slice -= std::min<u64>(curr.scx.slice, delta_ns);
   }
+}
+
+[[gnu::cold, gnu::noinline]] void update_curr_with_slice(Rq& rq, Task& curr) {
+  apply_task_slice_oob(rq, curr);
+  charge_curr(rq, curr);
+}
+
+}  // namespace
+
+void update_curr(Rq& rq) {
+  Task& curr = *rq.current();
+  if (curr.scx.slice_oob.counter != 0) [[unlikely]]
+    return update_curr_with_slice(rq, curr);
+  // More often than not it was charged a moment ago.
+  if (rq.clock_task > curr.se.exec_start) charge_curr(rq, curr);
 }
 
 bool task_set_slice(Sched& sch, Task& p, u64 slice) {
