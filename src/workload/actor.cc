@@ -28,9 +28,9 @@ Actor::Actor(std::shared_ptr<Run> run, const ThreadSpec& thread, const Identity&
     : run_(std::move(run)),
       thread_(thread),
       random_(run_->stream(who.number)),
+      who_(who),
       // Nobody is born with SCHED_DEADLINE: it is the first thing that the task asks for.
-      applied_(thread.attributes.policy == sched::SCHED_DEADLINE ? nullptr : &thread.attributes),
-      who_(who) {
+      applied_(thread.attributes.policy == sched::SCHED_DEADLINE ? nullptr : &thread.attributes) {
   bind();
 }
 
@@ -113,50 +113,68 @@ Actor::Bound Actor::bind(const Op& op, const Phase& phase) {
 // ---------------------------------------------------------------------
 
 Step Actor::next(Kernel& kernel, Task& task) {
+  Step step;
+  for (u32 free_operations = 0;; ++free_operations) {
+    if (over_) {
+      over_ = false;
+      advance();
+    }
+    const bool plain = phase_entered_ && !run_->stopping() && free_operations < kFreeOperations;
+    if (!plain) [[unlikely]] {
+      if (interlude(kernel, task, free_operations, step)) return step;
+    }
+    if (op_ < nr_ops_ && execute(kernel, ops_[op_], step)) {
+      unpaid_ = false;
+      return step;
+    }
+    over_ = true;
+  }
+}
+
+bool Actor::interlude(Kernel& kernel, Task& task, u32 free_operations, Step& step) {
   if (!entered_) {
     entered_ = true;
     wake_.task = entry_.task = &task;
     start_time_ = kernel.now();
     run_->enter(*this);
   }
-  if (over_) {
-    over_ = false;
-    advance();
+  if (run_->stopping()) {
+    step = leave();
+    return true;
   }
-  for (u32 free_operations = 0; !run_->stopping(); ++free_operations) {
-    if (free_operations == kFreeOperations) {
-      return Step::compute(Nanos{kFreeOperations * kUserOperationNs});
-    }
-    if (!delayed_) {
-      if (auto step = sleep_until(start_time_ + thread_.delay)) return *step;
-      delayed_ = true;
-      stage_ = 0;
-      start_time_ = kernel.now();
-    }
-    if (at_end()) return leave();
-    if (!phase_entered_) {
-      phase_entered_ = true;
-      if (auto step = enter_phase()) return *step;
-    }
-    const Phase& phase = thread_.phases[phase_];
-    if (op_ < phase.ops.size()) {
-      if (auto step = execute(phase.ops[op_])) {
-        unpaid_ = false;
-        return std::move(*step);
-      }
-    }
-    advance();
+  if (free_operations == kFreeOperations) {
+    step = Step::compute(Nanos{kFreeOperations * kUserOperationNs});
+    return true;
   }
-  return leave();
+  if (!delayed_) {
+    if (sleeps_until(kernel, start_time_ + thread_.delay)) {
+      step = Step::block();
+      return true;
+    }
+    delayed_ = true;
+    stage_ = 0;
+    start_time_ = kernel.now();
+  }
+  if (at_end()) {
+    step = leave();
+    return true;
+  }
+  phase_entered_ = true;
+  const std::vector<Op>& ops = thread_.phases[phase_].ops;
+  ops_ = ops.data();
+  nr_ops_ = static_cast<u32>(ops.size());
+  std::optional<Step> first = enter_phase();
+  if (first) step = std::move(*first);
+  return first.has_value();
 }
 
 /// To the next operation, loop, phase, or loop over the phases.
 void Actor::advance() {
   stage_ = 0;
-  const Phase* phase = &thread_.phases[phase_];
-  if (++op_ < phase->ops.size()) return;
+  if (++op_ < nr_ops_) return;
   op_ = 0;
-  if (phase->loop == kForever || ++phase_loop_ < phase->loop) return;
+  const Phase& phase = thread_.phases[phase_];
+  if (phase.loop == kForever || ++phase_loop_ < phase.loop) return;
   phase_loop_ = 0;
   phase_entered_ = false;
   if (++phase_ < thread_.phases.size()) return;
@@ -219,14 +237,32 @@ Step Actor::leave() {
 // --- operations
 // -------------------------------------------------------------------------------------
 
+inline bool Actor::execute(Kernel& kernel, const Op& op, Step& step) {
+  const bool runs = op.kind == OpKind::kRun;
+  if (runs || (op.kind == OpKind::kSleep && !unpaid_)) [[likely]] {
+    if (runs || stage_ == 0) {
+      const Nanos drawn = draw(op.duration);
+      if (runs) {
+        over_ = true;
+        step.work = drawn;
+        return true;
+      }
+      until_ = kernel.now() + drawn;
+    }
+    if (!sleeps_until(kernel, until_)) return false;
+    step.kind = Step::Kind::kBlock;
+    return true;
+  }
+  std::optional<Step> other = execute(op);
+  if (other) step = std::move(*other);
+  return other.has_value();
+}
+
 std::optional<Step> Actor::execute(const Op& op) {
   // The time of the system call before this one must pass first; what computes includes it.
-  const bool computes = op.kind == OpKind::kRun || op.kind == OpKind::kRuntime;
-  if (unpaid_ && !computes && stage_ == 0) return Step::compute(Nanos{1}, false);
+  if (unpaid_ && op.kind != OpKind::kRuntime && stage_ == 0) return Step::compute(Nanos{1}, false);
   switch (op.kind) {
     // Those that name nothing first: they need not look for it.
-    case OpKind::kRun:
-      return done_after(Step::compute(draw(op.duration)));
     case OpKind::kRuntime:
       return done_after(Step::compute(draw(op.duration), false));
     case OpKind::kSleep:
@@ -310,11 +346,15 @@ void Actor::forget_wait() {
   queued_on_ = nullptr;
 }
 
-std::optional<Step> Actor::sleep_until(Nanos when) {
+bool Actor::sleeps_until(Kernel& kernel, Nanos when) {
   stage_ = 1;
-  Kernel& kernel = run_->kernel();
-  if (kernel.now() >= when) return std::nullopt;
+  if (kernel.now() >= when) return false;
   if (!wake_.armed()) kernel.machine().timer_start(wake_, when, kernel.cpu());
+  return true;
+}
+
+std::optional<Step> Actor::sleep_until(Nanos when) {
+  if (!sleeps_until(run_->kernel(), when)) return std::nullopt;
   return Step::block();
 }
 

@@ -52,14 +52,21 @@ class alignas(64) Actor final : public sched::Behaviour {
 
   bool at_end() const { return phase_ >= thread_.phases.size(); }
   void advance();
+  /// All of next() that is not an operation's: true where `step` is what comes next.
+  [[gnu::cold]] bool interlude(sched::Kernel& kernel, sched::Task& task, u32 free_operations,
+                               Step& step);
   std::optional<Step> enter_phase();
   void apply(const Attributes& a, sched::Task& task);
   Step leave();
 
-  /// Does (or goes on with) an operation. A step: the operation is not over unless over_ is set.
-  /// Nothing: it is over.
+  /// Does (or goes on with) an operation. True: `step`, which is a new one, says how; the operation
+  /// is not over unless over_ is set. False: it is over.
+  bool execute(sched::Kernel& kernel, const Op& op, Step& step);
+  /// The same for what is not just running or sleeping. A step, or nothing.
   std::optional<Step> execute(const Op& op);
   std::optional<Step> execute(const Op& op, const Bound& names);
+  /// False: it is that time. True: it will be woken then.
+  bool sleeps_until(sched::Kernel& kernel, Nanos when);
   std::optional<Step> sleep_until(Nanos when);
   std::optional<Step> timer(const Op& op, PeriodicTimer& timer);
   std::optional<Step> lock(Mutex& mutex);
@@ -99,21 +106,23 @@ class alignas(64) Actor final : public sched::Behaviour {
   std::shared_ptr<Run> run_;
   const ThreadSpec& thread_;
   Random random_;
-  const Attributes* applied_;  // the phase's attributes in force; the thread's own at first
+  const Op* ops_ = nullptr;  // of the phase, once it is entered
   bool entered_ = false;
   bool delayed_ = false;
-  bool phase_entered_ = false;
-  bool over_ = false;    // the operation ends with the step it returned
-  bool unpaid_ = false;  // a system call's cost was charged and no time has passed since
-  u32 stage_ = 0;        // how far the operation is; 0: not begun
+  bool phase_entered_ = false;  // and so the two before
+  bool over_ = false;           // the operation ends with the step it returned
+  bool unpaid_ = false;         // a system call's cost was charged and no time has passed since
+  u32 stage_ = 0;               // how far the operation is; 0: not begun
   WakeTimer wake_;
   u32 phase_ = 0;
   u32 op_ = 0;
-  s64 thread_loop_ = 0;
+  u32 nr_ops_ = 0;
   s64 phase_loop_ = 0;
   Nanos until_;  // of a sleep
 
   const Identity who_;
+  const Attributes* applied_;  // the phase's attributes in force; the thread's own at first
+  s64 thread_loop_ = 0;
   std::vector<std::vector<Bound>> bound_;  // by phase and operation
   sched::WaitEntry entry_;
   sched::WaitQueue* queued_on_ = nullptr;
