@@ -148,7 +148,8 @@ void Bpf::reap_closed_fds() {
   }
 }
 
-u64 Bpf::run(const Program& program, std::span<const u64> args) {
+// Every callback comes through here: the engine is compiled into it.
+[[gnu::flatten]] u64 Bpf::run(const Program& program, std::span<const u64> args) {
   return impl_->in_run([&] { return impl_->engine->run(program, args); });
 }
 

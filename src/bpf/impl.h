@@ -150,8 +150,8 @@ struct Bpf::Impl {
     return result;
   }
   /// Those of the context that runs.
-  void release_locks();
-  void end_grace();
+  [[gnu::cold, gnu::noinline]] void release_locks();
+  [[gnu::noinline]] void end_grace();
 };
 
 /// Fills the table of helpers that are served, and the names of those that are not.

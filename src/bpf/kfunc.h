@@ -115,6 +115,9 @@ struct Kfunc {
   u32 flags = 0;
   KfuncFn fn;
   std::string_view set = {};  // e.g. "scx_kfunc_ids_dispatch", used by filters and tables
+
+  /// Is it served, and does it not sleep?
+  bool plain() const { return fn && (flags & kKfSleepable) == 0; }
 };
 
 /// What a checker asks before it accepts a call: may `prog` call `kfunc`? 0 or a positive errno.

@@ -57,7 +57,7 @@ class AccessRecorder final : public StepObserver {
   }
 
   void step(const ExecRun& run, u32 insn, const u64* registers) override {
-    const Insn& next = run.program.insns[insn];
+    const Insn& next = run.program->insns[insn];
     const u8 cls = class_of(next);
     if (cls != kLdx && cls != kSt && cls != kStx) return;
     constexpr u32 kBytes[] = {4, 2, 1, 8};

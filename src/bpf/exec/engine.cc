@@ -36,31 +36,46 @@ struct Engine::Impl final : TailCaller {
   ExecEnvironment env;
   EngineKind kind = EngineKind::kInterpreter;
   std::unique_ptr<Jit> jit = nullptr;  // made when it is first used
-  /// What a run needs of the window; used again last-in first-out by later runs. It stays there,
-  /// which goes away with the kernel.
-  struct Memory {
-    u64 stack;
-    u64 context;
-    u64 words;  // of the context: those behind them are 0
+  /// What a run needs; used again by later runs. The memory is the window's and stays there, which
+  /// goes away with the kernel.
+  struct Slot {
+    Slot(Impl& engine, u64 stack, u64 context_)
+        : run(engine, engine.env, stack), context(context_), registers{context_} {}
+    ExecRun run;
+    const u64 context;                   // memory for one
+    u64 words = 0;                       // of the context: those behind them are 0
+    const std::array<u64, 5> registers;  // of a run with that context
+
+    void fill_context(std::span<const u64> args);
+    [[gnu::cold, gnu::noinline]] void fill_any_context(std::span<const u64> args);
   };
-  std::vector<Memory> unused = {};
+  std::vector<std::unique_ptr<Slot>> slots = {};
+  std::vector<Slot*> unused = {};
   u64 faults_to_zero = 0;
   u64 program_faults = 0;
 
-  Memory take() {
+  Slot& take() {
     if (unused.empty()) [[unlikely]]
-      return make_memory();
-    const Memory memory = unused.back();
+      return make_slot();
+    Slot* slot = unused.back();
     unused.pop_back();
-    return memory;
+    return *slot;
   }
-  [[gnu::cold]] Memory make_memory();
-  static void fill_context(Memory& memory, std::span<const u64> args);
+  void give_back(Slot& slot) { unused.push_back(&slot); }
+  [[gnu::cold, gnu::noinline]] Slot& make_slot();
 
-  void prepare(const Program& program);
-  [[gnu::always_inline]] u64 execute(ExecRun& run, u32 entry, const std::array<u64, 5>& registers);
-  [[gnu::always_inline]] u64 run(const Program& program, u32 entry, const Memory& memory,
-                                 u64 context, const std::array<u64, 5>& registers);
+  [[gnu::cold, gnu::noinline]] void prepare(const Program& program);
+  const DecodedProgram& decoded(const Program& program) {
+    if (!program.decoded) [[unlikely]]
+      prepare(program);
+    return *program.decoded;
+  }
+  u64 run(const Program& program, u32 entry, Slot& slot, u64 context,
+          const std::array<u64, 5>& registers);
+  /// After what the program did: R0 that the host gets.
+  u64 finish(Slot& slot, u64 result);
+  [[gnu::cold, gnu::noinline]] u64 finish_marked(Slot& slot, u64 result);
+  u64 conclude(ExecRun& run, u64 result);
   u64 tail_call(ExecRun& caller, u32 insn, const Program& program, u64 context) override;
 };
 
@@ -91,80 +106,118 @@ void Engine::Impl::prepare(const Program& program) {
   program.decoded = std::move(decoded);
 }
 
-Engine::Impl::Memory Engine::Impl::make_memory() {
+Engine::Impl::Slot& Engine::Impl::make_slot() {
   constexpr u64 kContextBytes = kMaxContextWords * sizeof(u64);
-  return {.stack = reinterpret_cast<u64>(env.window.allocate(kStackBlock, kProgramMemory)),
-          .context = reinterpret_cast<u64>(env.window.allocate(kContextBytes, kReadOnlyMemory)),
-          .words = 0};
+  const auto stack = reinterpret_cast<u64>(env.window.allocate(kStackBlock, kProgramMemory));
+  const auto context = reinterpret_cast<u64>(env.window.allocate(kContextBytes, kReadOnlyMemory));
+  return *slots.emplace_back(std::make_unique<Slot>(*this, stack, context));
 }
 
-/// The few words of a callback one by one: a call of memcpy() costs more.
-inline void Engine::Impl::fill_context(Memory& memory, std::span<const u64> args) {
-  const u64 count = args.size();
-  USCX_ASSERT(count <= kMaxContextWords);
-  auto* words = reinterpret_cast<u64*>(memory.context);
+/// A callback's few words are copied as they are: one by one, as they have just been written.
+inline void Engine::Impl::Slot::fill_context(std::span<const u64> args) {
   constexpr u64 kFew = 4;
-  for (u64 i = 0; i < kFew; ++i) words[i] = i < count ? args[i] : 0;
-  if (memory.words > kFew) [[unlikely]]
-    std::memset(words + kFew, 0, (memory.words - kFew) * sizeof(u64));
-  if (count > kFew) [[unlikely]]
-    std::memcpy(words + kFew, args.data() + kFew, (count - kFew) * sizeof(u64));
-  memory.words = count;
+  if (args.size() != kFew || words > kFew) [[unlikely]]
+    return fill_any_context(args);
+  auto* to = reinterpret_cast<u64*>(context);
+  to[0] = args[0];
+  to[1] = args[1];
+  to[2] = args[2];
+  to[3] = args[3];
+  words = kFew;
 }
 
-/// Runs to the end, which may be in what catches an exception.
-inline u64 Engine::Impl::execute(ExecRun& run, u32 entry, const std::array<u64, 5>& registers) {
-  const Program& program = run.program;
-  USCX_ASSERT(entry < run.decoded.ops.size());
-  u64 result = run.execute(entry, registers);
-  if (run.exception) [[unlikely]] {
+void Engine::Impl::Slot::fill_any_context(std::span<const u64> args) {
+  USCX_ASSERT(args.size() <= kMaxContextWords);
+  auto* to = reinterpret_cast<u64*>(context);
+  std::copy(args.begin(), args.end(), to);
+  if (words > args.size()) std::fill(to + args.size(), to + words, 0);
+  words = args.size();
+}
+
+void ExecRun::forget() {
+  stopped = leave = 0;
+  may_goto_timeouts = loads_to_zero = 0;
+  charged = tail_called = arena_faults = 0;
+  own_tail_calls = 0;
+  tail_calls = &own_tail_calls;
+  set_limit(env.max_run_insns);
+  exception.reset();
+  reason.clear();
+}
+
+/// To the very end, which may be in what catches an exception.
+u64 Engine::Impl::conclude(ExecRun& run, u64 result) {
+  if (run.exception) {
     run.stopped = 0;
     result = *run.exception;
-    if (program.exception_callback) {
-      result = run.execute(*program.exception_callback, {*run.exception});
+    if (run.program->exception_callback) {
+      result = run.execute(*run.program->exception_callback, {*run.exception});
     }
   }
   run.charge();
   faults_to_zero += run.loads_to_zero;
-  if (run.arena_faults || run.may_goto_timeouts) [[unlikely]]
-    run.report_faults();
-  program.insns_executed += run.insns() - run.tail_called;
+  if (run.arena_faults || run.may_goto_timeouts) run.report_faults();
+  run.program->insns_executed += run.insns() - run.tail_called;
   return run.stopped ? 0 : result;
 }
 
-inline u64 Engine::Impl::run(const Program& program, u32 entry, const Memory& memory, u64 context,
-                             const std::array<u64, 5>& registers) {
-  if (!program.decoded) [[unlikely]]
-    prepare(program);
-  ExecRun run(*this, env, program, *program.decoded, memory.stack, context);
-  const u64 result = execute(run, entry, registers);
-  unused.push_back(memory);
+u64 Engine::Impl::finish_marked(Slot& slot, u64 result) {
+  ExecRun& run = slot.run;
+  const Program& program = *run.program;
+  result = conclude(run, result);
   program.run_count++;
-  if (run.stopped) [[unlikely]] {
+  const bool stopped = run.stopped;
+  const std::string reason = std::move(run.reason);
+  run.forget();
+  give_back(slot);
+  if (stopped) {
     program_faults++;
-    env.host.program_fault(program, run.reason);
+    env.host.program_fault(program, reason);
   }
   return result;
 }
 
+inline u64 Engine::Impl::finish(Slot& slot, u64 result) {
+  ExecRun& run = slot.run;
+  if (run.marked()) [[unlikely]]
+    return finish_marked(slot, result);
+  const u64 insns = run.insns();
+  run.program->insns_executed += insns;
+  run.program->run_count++;
+  give_back(slot);
+  env.host.charge_instructions(insns);
+  return result;
+}
+
+u64 Engine::Impl::run(const Program& program, u32 entry, Slot& slot, u64 context,
+                      const std::array<u64, 5>& registers) {
+  slot.run.begin(program, decoded(program), context);
+  USCX_ASSERT(entry < slot.run.decoded->ops.size());
+  return finish(slot, slot.run.execute(entry, registers));
+}
+
 u64 Engine::Impl::tail_call(ExecRun& caller, u32 insn, const Program& program, u64 context) {
-  if (!program.decoded) prepare(program);
   caller.charge();
-  const Memory memory = take();
-  ExecRun run(*this, env, program, *program.decoded, memory.stack, context, &caller);
-  const u64 result = execute(run, 0, {context});
-  unused.push_back(memory);
+  Slot& slot = take();
+  ExecRun& run = slot.run;
+  run.begin(program, decoded(program), context, caller);
+  const u64 result = conclude(run, run.execute(0, {context}));
+  const bool stopped = run.stopped;
+  const std::string reason = std::move(run.reason);
   caller.left = run.left;
   caller.charged += run.insns();
   caller.tail_called += run.insns();
-  if (run.stopped) return caller.abandon(insn, fmt::format("{}: {}", program.name, run.reason));
+  run.forget();
+  give_back(slot);
+  if (stopped) return caller.abandon(insn, fmt::format("{}: {}", program.name, reason));
   return result;
 }
 
 u64 Engine::run(const Program& program, std::span<const u64> args) {
-  Impl::Memory memory = impl_->take();
-  Impl::fill_context(memory, args);
-  return impl_->run(program, 0, memory, memory.context, {memory.context});
+  Impl::Slot& slot = impl_->take();
+  slot.fill_context(args);
+  slot.run.begin(program, impl_->decoded(program), slot.context);
+  return impl_->finish(slot, slot.run.execute_first(slot.registers));
 }
 
 u64 Engine::run_with_context(const Program& program, u64 context) {
@@ -195,21 +248,21 @@ u64 ExecRun::execute_slowly(u32 entry, const std::array<u64, 5>& registers) {
 }
 
 void* ExecRun::arena_memory(u64 pointer, u32 size) {
-  return decoded.arena ? decoded.arena->at(static_cast<u32>(pointer), size) : nullptr;
+  return decoded->arena ? decoded->arena->at(static_cast<u32>(pointer), size) : nullptr;
 }
 
 /// Linux: bpf_prog_report_arena_violation, of 7.0 and later, and of may_goto's violation.
 void ExecRun::report_faults() {
-  const u64 user_upper = decoded.arena ? decoded.arena->user_vm_start() >> 32 << 32 : 0;
+  const u64 user_upper = decoded->arena ? decoded->arena->user_vm_start() >> 32 << 32 : 0;
   const u64 count = std::min<u64>(arena_faults, first_arena_faults.size());
   for (u64 i = 0; i < count; i++) {
     const ArenaFault& fault = first_arena_faults[i];
-    report_on_stderr(env.host, program,
+    report_on_stderr(env.host, *program,
                      fmt::format("ERROR: Arena {} access at unmapped address {:#x}\n",
                                  fault.write ? "WRITE" : "READ", user_upper + fault.address));
   }
   if (may_goto_timeouts) {
-    report_on_stderr(env.host, program, "ERROR: Timeout detected for may_goto instruction\n");
+    report_on_stderr(env.host, *program, "ERROR: Timeout detected for may_goto instruction\n");
   }
 }
 
@@ -219,19 +272,19 @@ u64 ExecRun::abandon(u32 insn, std::string_view why) {
   auto namer = [this](const Insn& call) -> std::string {
     const u32 number = static_cast<u32>(call.imm);
     if (call.src != 0) {
-      return number < program.kfuncs.size() ? std::string(program.kfuncs[number]->name) : "";
+      return number < program->kfuncs.size() ? std::string(program->kfuncs[number]->name) : "";
     }
     const Helper* helper = env.helpers.find(number);
     return helper ? std::string(helper->name) : "";
   };
-  const std::string text = insn < program.insns.size() ? disassemble(program.insns, insn, namer)
-                                                       : std::string("past the last instruction");
+  const std::string text = insn < program->insns.size() ? disassemble(program->insns, insn, namer)
+                                                        : std::string("past the last instruction");
   reason = fmt::format("insn {}: {}: {}", insn, text, why);
   return 0;
 }
 
 bool ExecRun::proven(u32 insn) const {
-  return program.proof && verifier::proven(program.proof->insns[insn].memory);
+  return program->proof && verifier::proven(program->proof->insns[insn].memory);
 }
 
 u64 ExecRun::abandon_load(u32 insn, u64 addr, u32 bytes) {
@@ -259,7 +312,7 @@ u64 ExecRun::abandon_unserved(u32 insn, const Kfunc& kfunc) {
 u64 ExecRun::call_back(u64 callback, const std::array<u64, 5>& registers) {
   if (stopped) return 0;
   const u32 insn = callback_insn(callback);
-  const auto& starts = program.subprogram_starts;
+  const auto& starts = program->subprogram_starts;
   if (!is_callback(callback) || !std::binary_search(starts.begin(), starts.end(), insn)) {
     return abandon(0, fmt::format("callback {:#x} is no function of the program", callback));
   }
@@ -268,7 +321,7 @@ u64 ExecRun::call_back(u64 callback, const std::array<u64, 5>& registers) {
 
 u64 ExecRun::call_helper(u32 insn, const Helper& helper, const std::array<u64, 5>& registers) {
   if (helper.might_sleep) charge();
-  HelperCall call(*env.bpf, program, registers, this, context);
+  HelperCall call(*env.bpf, *program, registers, this, context);
   const u64 result = helper.fn(call);
   if (call.faulted()) return abandon(insn, call.fault_text());
   return result;

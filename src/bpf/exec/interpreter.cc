@@ -17,12 +17,12 @@ bool on_stack(const ExecRun& run, u64 addr, u32 bytes) {
 
 /// Is `addr` the arena's, of a program that has one?
 bool in_arena(const ExecRun& run, u64 addr) {
-  return run.decoded.arena && ArenaMap::near(addr);
+  return run.decoded->arena && ArenaMap::near(addr);
 }
 
 /// The bytes of the arena at `addr`. Null, and counted, where it has none there.
 std::byte* arena_bytes(ExecRun& run, u64 addr, u32 bytes, bool write) {
-  std::byte* at = run.decoded.arena->at(addr, bytes);
+  std::byte* at = run.decoded->arena->at(addr, bytes);
   if (!at) run.arena_fault(addr, write);
   return at;
 }
@@ -35,7 +35,7 @@ u64 load(ExecRun& run, const Op* op, u64 addr) {
     const Extent* extent = run.env.window.find(addr);
     if (!extent || !extent->contains(addr, sizeof(T))) {
       if (!in_arena(run, addr)) {
-        const u32 insn = static_cast<u32>(op - run.decoded.ops.data());
+        const u32 insn = static_cast<u32>(op - run.decoded->ops.data());
         run.loads_to_zero++;
         return run.proven(insn) ? run.abandon_load(insn, addr, sizeof(T)) : 0;
       }
@@ -219,7 +219,7 @@ u64 ExecRun::loop(u32 entry, const std::array<u64, 5>& registers) {
 #undef USCX_FOUR
 #undef USCX_ONE
   };
-  const Op* const first = decoded.ops.data();
+  const Op* const first = decoded->ops.data();
   const Op* op = first + entry;
   const u32 bottom = depth++;
   Frame frames[kMaxFrames];
@@ -227,7 +227,7 @@ u64 ExecRun::loop(u32 entry, const std::array<u64, 5>& registers) {
   u64 n = insns();
   const u64 half_limit = limit / 2;
   // A run that is observed takes nobody's word for it.
-  const u64 jump_limit = decoded.bounded && !observed ? ~u64{0} : limit;
+  const u64 jump_limit = decoded->bounded && !observed ? ~u64{0} : limit;
   u32 bad_bytes = 0;
   u64 r[11] = {0, registers[0], registers[1], registers[2], registers[3], registers[4]};
   r[10] = stack + kStackBlock - u64{bottom} * kStackSize;

@@ -191,10 +191,7 @@ void Translator::instruction(u32 index, const Op& op) {
     case OpCode::k_call_helper:
       return call_helper(index, op);
     case OpCode::k_call_kfunc:
-      return call_out(index,
-                      reinterpret_cast<const void*>(proof_ ? &uscx_jit_call_proven_kfunc
-                                                           : &uscx_jit_call_kfunc),
-                      op.imm);
+      return call_out(index, thunk_of(*reinterpret_cast<const Kfunc*>(op.imm)), op.imm);
     case OpCode::k_call_register:
       return call_register(index, op);
     case OpCode::k_call_local:

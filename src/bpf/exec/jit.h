@@ -31,7 +31,8 @@ class JitCode {
       : at_(static_cast<const std::byte*>(at)),
         enter_(enter),
         size_(size),
-        entries_(std::move(entries)) {}
+        entries_(std::move(entries)),
+        first_(entry(0)) {}
   virtual ~JitCode() = default;
   static constexpr u32 kNoEntry = ~0U;
 
@@ -39,6 +40,8 @@ class JitCode {
   const void* entry(u32 insn) const {
     return insn < entries_.size() && entries_[insn] != kNoEntry ? at_ + entries_[insn] : nullptr;
   }
+  /// entry(0).
+  const void* first() const { return first_; }
   /// Runs from an entry() with R10 = `frame_pointer` until it exits or is abandoned (result 0).
   u64 enter(RunState& run, const std::array<u64, 5>& registers, u64 frame_pointer,
             const void* code) const {
@@ -54,6 +57,7 @@ class JitCode {
   Enter enter_;
   u64 size_;
   std::vector<u32> entries_;
+  const void* first_;
 };
 
 /// Makes machine code, and owns the memory it is in (which lives as long as any of it).

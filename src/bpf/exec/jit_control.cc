@@ -190,6 +190,12 @@ void Translator::check_length(u32 index) {
   });
 }
 
+const void* Translator::thunk_of(const Kfunc& kfunc) const {
+  auto* thunk = &uscx_jit_call_kfunc;
+  if (proof_) thunk = kfunc.plain() ? &uscx_jit_call_plain_kfunc : &uscx_jit_call_proven_kfunc;
+  return reinterpret_cast<const void*>(thunk);
+}
+
 /// As the interpreter does after calls (USCX_CALL).
 void Translator::clear_arguments() {
   for (u8 r = 1; r <= 5; r++) a_.xor_(reg(r).r32(), reg(r).r32());

@@ -225,6 +225,12 @@ u64 uscx_jit_call_proven_kfunc(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState*
                         {r1, r2, r3, r4, r5}, true);
 }
 
+u64 uscx_jit_call_plain_kfunc(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* state) {
+  ExecRun& run = run_of(state);
+  return run.call_plain_kfunc(run.call_insn, *reinterpret_cast<const Kfunc*>(run.callee),
+                              {r1, r2, r3, r4, r5}, true);
+}
+
 u64 uscx_jit_call_register(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* state) {
   ExecRun& run = run_of(state);
   return run.call_helper_by_number(run.call_insn, run.callee, {r1, r2, r3, r4, r5});

@@ -65,7 +65,7 @@ u64 ExecRun::load_packet(u32 insn, u64 skb, u64 off, u32 bytes) {
 u32 ExecRun::jump_target(u64 target) const {
   if (!is_jump_target(target)) return kNoInsn;
   const u32 insn = jump_target_insn(target);
-  return std::ranges::binary_search(decoded.jump_targets, insn) ? insn : kNoInsn;
+  return std::ranges::binary_search(decoded->jump_targets, insn) ? insn : kNoInsn;
 }
 
 }  // namespace uscx::bpf

@@ -44,43 +44,58 @@ struct TailCaller {
   virtual u64 tail_call(ExecRun& caller, u32 insn, const Program& program, u64 context) = 0;
 };
 
+/// Made once and used for one run after another, which begin() and conclude() part: what a run
+/// only marks when something rare happens is left alone in between.
 struct ExecRun : RunState, CallbackTarget {
-  /// `caller`: the run whose program tail called this one, or null.
-  ExecRun(TailCaller& engine_, const ExecEnvironment& env_, const Program& program_,
-          const DecodedProgram& decoded_, u64 stack_, u64 context_, const ExecRun* caller = nullptr)
-      : engine(engine_),
-        env(env_),
-        program(program_),
-        decoded(decoded_),
-        limit(caller ? static_cast<u64>(caller->left) : env_.max_run_insns),
-        context(context_),
-        tail_calls(caller ? caller->tail_calls : &own_tail_calls) {
+  ExecRun(TailCaller& engine_, const ExecEnvironment& env_, u64 stack_)
+      : engine(engine_), env(env_) {
     stack = stack_;
-    left = static_cast<s64>(limit);
-    half_left = static_cast<s64>(limit - limit / 2);
     spans = env.window.span_table();
-    arena_base = decoded.arena_base;
+    set_limit(env.max_run_insns);
   }
+
+  /// Nothing of an earlier run is left.
+  void begin(const Program& program_, const DecodedProgram& decoded_, u64 context_) {
+    program = &program_;
+    decoded = &decoded_;
+    context = context_;
+    left = static_cast<s64>(limit);
+    arena_base = decoded_.arena_base;
+  }
+  /// The same for what a tail call of `caller` runs. forget() ends that.
+  void begin(const Program& program_, const DecodedProgram& decoded_, u64 context_,
+             const ExecRun& caller) {
+    set_limit(static_cast<u64>(caller.left));
+    tail_calls = caller.tail_calls;
+    begin(program_, decoded_, context_);
+  }
+  /// Did anything happen that conclude() has to look at?
+  bool marked() const {
+    return (stopped | leave | charged | own_tail_calls | arena_faults | may_goto_timeouts |
+            loads_to_zero) != 0;
+  }
+  /// Takes all marks away.
+  [[gnu::cold]] void forget();
 
   TailCaller& engine;
   const ExecEnvironment& env;
-  const Program& program;
-  const DecodedProgram& decoded;
-  const u64 limit;      // instructions that may be executed
-  u64 context;          // window address, or 0
+  const Program* program = nullptr;
+  const DecodedProgram* decoded = nullptr;
+  u64 limit = 0;        // instructions that may be executed
+  u64 context = 0;      // window address, or 0
   u64 charged = 0;      // instructions told to the host
   u64 tail_called = 0;  // of them, those of programs that this one tail called
   u32 own_tail_calls = 0;
-  u32* tail_calls;       // made by all programs since the one that was run first. Linux:
-                         // tail_call_cnt_ptr
-  u64 arena_faults = 0;  // accesses to pages of the arena that were not there
+  u32* tail_calls = &own_tail_calls;  // made by all programs since the one that was run first.
+                                      // Linux: tail_call_cnt_ptr
+  u64 arena_faults = 0;               // accesses to pages of the arena that were not there
   struct ArenaFault {
     u64 address;  // less the upper half of the user's
     bool write;
   };
   /// The first of them, for the program's stream.
   std::array<ArenaFault, 8> first_arena_faults;  // as many as there were
-  std::optional<u64> exception = {};             // thrown: with which cookie
+  std::optional<u64> exception = {};             // thrown (and stopped): with which cookie
   std::string reason = {};  // why the run was abandoned, for Host::program_fault
 
   /// Instructions executed so far.
@@ -89,16 +104,26 @@ struct ExecRun : RunState, CallbackTarget {
 
   /// Runs from instruction `entry` in a new frame until it exits; R0, or 0 once abandoned.
   u64 execute(u32 entry, const std::array<u64, 5>& registers) {
-    const void* code = decoded.jit ? decoded.jit->entry(entry) : nullptr;
+    const void* code = decoded->jit ? decoded->jit->entry(entry) : nullptr;
     if (!code || env.observer || depth >= kMaxFrames || left < 0) [[unlikely]] {
       return execute_slowly(entry, registers);
     }
     const u32 bottom = depth++;
     const u64 saved_unwind_sp = unwind_sp;
     const u64 frame_pointer = stack + kStackBlock - u64{bottom} * kStackSize;
-    const u64 result = decoded.jit->enter(*this, registers, frame_pointer, code);
+    const u64 result = decoded->jit->enter(*this, registers, frame_pointer, code);
     depth = bottom;
     unwind_sp = saved_unwind_sp;
+    return result;
+  }
+  /// The same from the first instruction of a run that began just now.
+  u64 execute_first(const std::array<u64, 5>& registers) {
+    const void* code = decoded->jit ? decoded->jit->first() : nullptr;
+    if (!code || env.observer) [[unlikely]]
+      return execute_slowly(0, registers);
+    depth = 1;
+    const u64 result = decoded->jit->enter(*this, registers, stack + kStackBlock, code);
+    depth = 0;
     return result;
   }
   /// execute() for a PSEUDO_FUNC value.
@@ -157,7 +182,12 @@ struct ExecRun : RunState, CallbackTarget {
     if (!kfunc.fn) [[unlikely]]
       return abandon_unserved(insn, kfunc);
     if (kfunc.flags & kKfSleepable) charge();
-    KfuncCall call(*env.bpf, program, registers, this, proven);
+    return call_plain_kfunc(insn, kfunc, registers, proven);
+  }
+  /// The same for Kfunc::plain() ones.
+  u64 call_plain_kfunc(u32 insn, const Kfunc& kfunc, const std::array<u64, 5>& registers,
+                       bool proven) {
+    KfuncCall call(*env.bpf, *program, registers, this, proven);
     const u64 result = kfunc.fn(call);
     if (call.faulted()) [[unlikely]]
       return abandon(insn, call.fault_text());
@@ -165,8 +195,12 @@ struct ExecRun : RunState, CallbackTarget {
   }
 
  private:
+  void set_limit(u64 limit_) {
+    limit = limit_;
+    half_left = static_cast<s64>(limit - limit / 2);
+  }
   /// Interpreted, or not at all.
-  [[gnu::cold]] u64 execute_slowly(u32 entry, const std::array<u64, 5>& registers);
+  [[gnu::cold, gnu::noinline]] u64 execute_slowly(u32 entry, const std::array<u64, 5>& registers);
   u64 interpret(u32 entry, const std::array<u64, 5>& registers);
   template <bool observed>
   u64 loop(u32 entry, const std::array<u64, 5>& registers);

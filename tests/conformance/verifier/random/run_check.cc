@@ -40,7 +40,7 @@ void RunCheck::step(const ExecRun& run, u32 insn, const u64* r) {
   if (in_call_) returned(run, r[0]);
   if (in_load_) check_last_load(run);
   if (claims_) check_claims(run, insn, r);
-  const Insn& next = run.program.insns[insn];
+  const Insn& next = run.program->insns[insn];
   if (is_access(next)) return check_memory(run, insn, r);
   if (next.code == isa::kExitOpcode && run.depth == 1) result_ = r[0];
   if (next.code != (isa::kJmp | isa::kCall)) return;
@@ -82,11 +82,11 @@ void RunCheck::check_last_load(const ExecRun& run) {
 }
 
 void RunCheck::check_memory(const ExecRun& run, u32 insn, const u64* r) {
-  const Insn& access = run.program.insns[insn];
+  const Insn& access = run.program->insns[insn];
   const bool load = isa::class_of(access) == isa::kLdx;
   const u32 bytes = bytes_of(access);
   const u64 addr = r[load ? access.src : access.dst] + static_cast<u64>(s64{access.off});
-  const Memory memory = run.program.proof->insns[insn].memory;
+  const Memory memory = run.program->proof->insns[insn].memory;
   if (memory == Memory::kMayFault || memory == Memory::kArena) return;
   if (load) {
     in_load_ = true;
@@ -227,7 +227,7 @@ void RunCheck::returned(const ExecRun&, u64 result) {
 }
 
 void RunCheck::called_helper(const ExecRun& run, u32 insn, const u64* r) {
-  const auto id = static_cast<u32>(run.program.insns[insn].imm);
+  const auto id = static_cast<u32>(run.program->insns[insn].imm);
   in_call_ = true;
   call_ = {.insn = insn, .helper = true};
   if (id == kMapLookup) call_.map = r[1];
@@ -236,8 +236,8 @@ void RunCheck::called_helper(const ExecRun& run, u32 insn, const u64* r) {
 }
 
 void RunCheck::called_kfunc(const ExecRun& run, u32 insn, const u64* r) {
-  const auto index = static_cast<u32>(run.program.insns[insn].imm);
-  const std::string_view name = run.program.kfuncs[index]->name;
+  const auto index = static_cast<u32>(run.program->insns[insn].imm);
+  const std::string_view name = run.program->kfuncs[index]->name;
   in_call_ = true;
   call_ = {.insn = insn};
   if (name == "bpf_rcu_read_lock") return acquire("RCU section", 0);
