@@ -76,24 +76,13 @@ std::string read_string(std::span<const std::byte> data, u32 offset, u32 size) {
   return {s, strnlen(s, size)};
 }
 
-/// A program that does not sleep keeps the task whose CPU it borrows there. Who asks whether that
-/// task may migrate sees it. Linux: rcu_read_lock_dont_migrate() of the trampoline.
-class MigrateDisabled {
- public:
-  MigrateDisabled(Kernel& kernel, bool wanted) : current_(wanted ? &kernel.current() : nullptr) {
-    if (current_) ++current_->migration_disabled;
-  }
-  ~MigrateDisabled() {
-    if (current_) --current_->migration_disabled;
-  }
-  MigrateDisabled(const MigrateDisabled&) = delete;
-  MigrateDisabled& operator=(const MigrateDisabled&) = delete;
+/// The arguments of a callback whose first is a task.
+OpArgs with_task(const Task& p, const OpArgs& args) {
+  USCX_ASSERT(args.words[3] == 0);
+  return {p.address(), args.words[0], args.words[1], args.words[2]};
+}
 
- private:
-  Task* current_;
-};
-
-u64 run(Sched& sch, Op op, const Task* subject, std::span<const u64> args) {
+u64 run(Sched& sch, Op op, const Task* subject, const OpArgs& args) {
   Kernel& kernel = sch.kernel;
   const bpf::Program* prog = sch.ops.program(op);
   USCX_ASSERT(prog != nullptr);
@@ -102,11 +91,13 @@ u64 run(Sched& sch, Op op, const Task* subject, std::span<const u64> args) {
   ++sch.ext.nr_callbacks;
   kernel.sync_point("callback");
   const u64 insns_before = prog->insns_executed;
-  u64 result = 0;
-  {
-    MigrateDisabled pinned(kernel, !prog->sleepable);
-    result = kernel.bpf().run(*prog, args);
-  }
+  // A program that does not sleep keeps the task whose CPU it borrows there. Who asks whether that
+  // task may migrate sees it. Linux: rcu_read_lock_dont_migrate() of the trampoline.
+  Task& current = kernel.current();
+  const u16 pinned = prog->sleepable ? 0 : 1;
+  current.migration_disabled = static_cast<u16>(current.migration_disabled + pinned);
+  const u64 result = kernel.bpf().run(*prog, args.words);
+  current.migration_disabled = static_cast<u16>(current.migration_disabled - pinned);
   if (kernel.trace().scx_callback_cost.enabled()) [[unlikely]] {
     const u64 insns = prog->insns_executed - insns_before;
     kernel.trace().scx_callback_cost(kernel.now(), kernel.cpu(), op_name(op),
@@ -224,40 +215,33 @@ Ops read_ops(const btf::Btf& vmlinux, std::string_view type_name,
   return ops;
 }
 
-u64 call_op(Sched& sch, Op op, Rq* locked_rq, std::initializer_list<u64> args) {
+u64 call_op(Sched& sch, Op op, Rq* locked_rq, const OpArgs& args) {
   LockedRqScope locked(sch, locked_rq);
-  return run(sch, op, nullptr, {args.begin(), args.size()});
+  return run(sch, op, nullptr, args);
 }
 
-u64 call_op_about(Sched& sch, Op op, const Task& p, std::initializer_list<u64> args) {
-  std::array<u64, 4> words{p.address()};
-  USCX_ASSERT(args.size() < words.size());
-  std::copy(args.begin(), args.end(), words.begin() + 1);
-  return run(sch, op, &p, {words.data(), args.size() + 1});
+u64 call_op_about(Sched& sch, Op op, const Task& p, const OpArgs& args) {
+  return run(sch, op, &p, with_task(p, args));
 }
 
-u64 call_op_task(Sched& sch, Op op, Rq* locked_rq, Task& p, std::initializer_list<u64> args) {
-  std::array<u64, 4> words{p.address()};
-  USCX_ASSERT(args.size() < words.size());
-  std::copy(args.begin(), args.end(), words.begin() + 1);
+u64 call_op_task(Sched& sch, Op op, Rq* locked_rq, Task& p, const OpArgs& args) {
   SubjectScope subject(sch.kernel, &p, nullptr);
   LockedRqScope locked(sch, locked_rq);
-  return run(sch, op, &p, {words.data(), args.size() + 1});
+  return run(sch, op, &p, with_task(p, args));
 }
 
 bool call_op_2tasks(Sched& sch, Op op, Rq* locked_rq, Task& a, Task* b) {
-  const std::array<u64, 2> words{a.address(), b ? b->address() : 0};
   SubjectScope subject(sch.kernel, &a, b);
   LockedRqScope locked(sch, locked_rq);
-  return (run(sch, op, &a, words) & 0xff) != 0;
+  return (run(sch, op, &a, {a.address(), b ? b->address() : 0}) & 0xff) != 0;
 }
 
 s32 call_op_init_task(Sched& sch, Task& p, bool fork) {
   auto* args = sch.kernel.window().make<abi::scx_init_task_args>(bpf::kReadOnlyMemory);
   args->fork = fork;
   args->cgroup = &tg_cgrp(*p.sched_task_group);
-  const std::array<u64, 2> words{p.address(), reinterpret_cast<u64>(args)};
-  const s32 ret = static_cast<s32>(run(sch, Op::kInitTask, &p, words));
+  const s32 ret =
+      static_cast<s32>(run(sch, Op::kInitTask, &p, {p.address(), reinterpret_cast<u64>(args)}));
   sch.kernel.window().destroy(args);
   return ret;
 }

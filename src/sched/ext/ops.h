@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -100,16 +99,21 @@ struct Ops {
 /// knows where a member lies.
 Ops read_ops(const btf::Btf& vmlinux, std::string_view type_name, const bpf::StructOpsTable& table);
 
+/// A callback's arguments. As many words for all of them, so that none needs to be counted.
+struct OpArgs {
+  u64 words[4] = {};
+};
+
 /// Calls ops.`op`, which must exist, with `args` as its u64 words. `locked_rq`: the runqueue whose
 /// lock the caller holds, which the callback's kfuncs may touch; null: none is held, or the
 /// callback may sleep and the caller is on a fiber. Returns R0. Linux: SCX_CALL_OP.
-u64 call_op(Sched& sch, Op op, Rq* locked_rq, std::initializer_list<u64> args);
+u64 call_op(Sched& sch, Op op, Rq* locked_rq, const OpArgs& args);
 /// The same with a task as the first argument that kfuncs may not be used on: the task is only what
 /// the trace says it is about.
-u64 call_op_about(Sched& sch, Op op, const Task& p, std::initializer_list<u64> args);
+u64 call_op_about(Sched& sch, Op op, const Task& p, const OpArgs& args);
 /// The same about one task, which becomes the first argument and the one that kfuncs may be used
-/// on.
-u64 call_op_task(Sched& sch, Op op, Rq* locked_rq, Task& p, std::initializer_list<u64> args = {});
+/// on. `args`: those behind it, three at most.
+u64 call_op_task(Sched& sch, Op op, Rq* locked_rq, Task& p, const OpArgs& args = {});
 /// About two; `b` may be null. Linux: SCX_CALL_OP_2TASKS_RET.
 bool call_op_2tasks(Sched& sch, Op op, Rq* locked_rq, Task& a, Task* b);
 
