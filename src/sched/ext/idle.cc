@@ -89,55 +89,67 @@ void IdleTracker::disable() {
 
 void IdleTracker::set_idle(CpuId cpu, bool idle) {
   Masks& m = masks(tracking_node(cpu));
-  const auto mark = [idle](abi::cpumask& mask, u64& words, u32 bit) {
-    idle ? set_bit(mask, words, bit) : clear_bit(mask, words, bit);
-  };
   const u32 bit = static_cast<u32>(cpu);
-  mark(*m.cpu, m.cpu_words, bit);
+  if (idle) {
+    set_bit(*m.cpu, m.cpu_words, bit);
+  } else {
+    clear_bit(*m.cpu, m.cpu_words, bit);
+  }
   // A CPU that is offline is nobody's sibling.
   if (!smt_active() || !is_online(cpu)) return;
-
-  if (const CpuId s = per_cpu(cpu).sibling; s != kNoCpu) {
-    const u32 other = static_cast<u32>(s);
-    const bool online = is_online(s);
-    if (idle && online && !bitmap::test(m.cpu->bits, other)) return;
-    mark(*m.smt, m.smt_words, bit);
-    if (online) mark(*m.smt, m.smt_words, other);
-    return;
-  }
-  const auto busy = [&](CpuId s) {
-    return is_online(s) && !bitmap::test(m.cpu->bits, static_cast<u32>(s));
-  };
-  if (idle && std::ranges::any_of(siblings(cpu), busy)) return;
-  for (CpuId s : siblings(cpu)) {
-    if (is_online(s)) mark(*m.smt, m.smt_words, static_cast<u32>(s));
+  if (idle) {
+    if (core_is_idle(m, cpu)) mark_core(m, cpu);
+  } else if (core_is_marked(m, cpu)) {
+    unmark_core(m, cpu);
   }
 }
 
 bool IdleTracker::test_and_clear(CpuId cpu) {
   Masks& m = masks(tracking_node(cpu));
   const u32 bit = static_cast<u32>(cpu);
-  if (smt_active()) {
-    // The core is not wholly idle whether or not the CPU can be claimed. An offline CPU has no
-    // siblings, itself not being one: it is cleared by itself, or picking would find it again and
-    // again.
-    clear_bit(*m.smt, m.smt_words, bit);
-    const bool online = is_online(cpu);
-    if (const CpuId s = per_cpu(cpu).sibling; s != kNoCpu) {
-      if (online && is_online(s)) clear_bit(*m.smt, m.smt_words, static_cast<u32>(s));
-    } else if (online) {
-      for (CpuId other : siblings(cpu)) {
-        if (is_online(other)) clear_bit(*m.smt, m.smt_words, static_cast<u32>(other));
-      }
-    }
-  }
+  // The core is not wholly idle whether or not the CPU can be claimed.
+  if (smt_active() && core_is_marked(m, cpu)) unmark_core(m, cpu);
   if (!bitmap::test(m.cpu->bits, bit)) return false;
   clear_bit(*m.cpu, m.cpu_words, bit);
   return true;
 }
 
+/// Are all other CPUs of the core that are online idle?
+bool IdleTracker::core_is_idle(const Masks& m, CpuId cpu) const {
+  const auto busy = [&](CpuId s) {
+    return !bitmap::test(m.cpu->bits, static_cast<u32>(s)) && is_online(s);
+  };
+  const CpuId s = per_cpu(cpu).sibling;
+  return s != kNoCpu ? !busy(s) : std::ranges::none_of(siblings(cpu), busy);
+}
+
+/// May the core's CPUs be in the mask of idle cores? In a core of more than two, no need to know.
+bool IdleTracker::core_is_marked(const Masks& m, CpuId cpu) const {
+  const CpuId s = per_cpu(cpu).sibling;
+  return s == kNoCpu || bitmap::test(m.smt->bits, static_cast<u32>(cpu)) ||
+         bitmap::test(m.smt->bits, static_cast<u32>(s));
+}
+
+/// `cpu` is online.
+void IdleTracker::mark_core(Masks& m, CpuId cpu) {
+  for (CpuId s : siblings(cpu)) {
+    if (is_online(s)) set_bit(*m.smt, m.smt_words, static_cast<u32>(s));
+  }
+}
+
+/// An offline CPU has no siblings, itself not being one: it is cleared by itself, or picking would
+/// find it again and again.
+void IdleTracker::unmark_core(Masks& m, CpuId cpu) {
+  clear_bit(*m.smt, m.smt_words, static_cast<u32>(cpu));
+  if (!is_online(cpu)) return;
+  for (CpuId s : siblings(cpu)) {
+    if (is_online(s)) clear_bit(*m.smt, m.smt_words, static_cast<u32>(s));
+  }
+}
+
 u32 IdleTracker::any_distribute(CpuId this_cpu, const abi::cpumask& mask, const abi::cpumask* also,
                                 u64 words) {
+  if (words == 0) return nr_cpus_;
   u32& last = per_cpu(this_cpu).last_distributed;
   const auto next_from = [&](u32 from) {
     if (from >= nr_cpus_) return nr_cpus_;

@@ -109,9 +109,10 @@ class IdleTracker {
     u32 core_first, core_count;  // its core's CPUs, of core_cpus_
   };
   PerCpu& per_cpu(CpuId cpu) { return per_cpu_[static_cast<u32>(cpu)]; }
+  const PerCpu& per_cpu(CpuId cpu) const { return per_cpu_[static_cast<u32>(cpu)]; }
   /// The CPUs of `cpu`'s core, itself included; ascending.
   std::span<const CpuId> siblings(CpuId cpu) const {
-    const PerCpu& c = per_cpu_[static_cast<u32>(cpu)];
+    const PerCpu& c = per_cpu(cpu);
     return {&core_cpus_[c.core_first], c.core_count};
   }
 
@@ -131,6 +132,10 @@ class IdleTracker {
   NodeId tracking_node(CpuId cpu) const { return per_node_ ? node_of(cpu) : kNoNode; }
   const CpuInfo& info(CpuId cpu) const { return topology_.cpus[static_cast<u32>(cpu)]; }
   bool is_online(CpuId cpu) const;
+  bool core_is_idle(const Masks& m, CpuId cpu) const;
+  bool core_is_marked(const Masks& m, CpuId cpu) const;
+  void mark_core(Masks& m, CpuId cpu);
+  void unmark_core(Masks& m, CpuId cpu);
   void compute_domains();
   /// null where Linux has no such scheduling domain: an LLC of one CPU, a machine of one node.
   const Domain* llc_domain(CpuId cpu) const;

@@ -163,14 +163,15 @@ bool IdleTracker::choose_for_sync_wakeup(const Choice& c, s32& cpu) {
 }
 
 bool IdleTracker::choose_idle_core(const Choice& c, s32& cpu) {
+  if (c.node == kNoNode && masks(c.node).smt_words == 0) return false;
   if (c.prev_allowed && bitmap::test(masks(c.node).smt->bits, static_cast<u32>(c.prev_cpu)) &&
       test_and_clear(c.prev_cpu)) {
     cpu = c.prev_cpu;
     return true;
   }
-  for (const Place& domain : {c.llc, c.numa}) {
-    if (!domain.mask) continue;
-    cpu = pick_in_node(c.request.this_cpu, domain, c.node, abi::SCX_PICK_IDLE_CORE);
+  for (const Place* domain : {&c.llc, &c.numa}) {
+    if (!domain->mask) continue;
+    cpu = pick_in_node(c.request.this_cpu, *domain, c.node, abi::SCX_PICK_IDLE_CORE);
     if (cpu >= 0) return true;
   }
   cpu = pick(c.request.this_cpu, c.allowed, c.node, c.flags | abi::SCX_PICK_IDLE_CORE);
@@ -191,9 +192,9 @@ bool IdleTracker::choose_nearby(const Choice& c, s32& cpu) {
       }
     }
   }
-  for (const Place& domain : {c.llc, c.numa}) {
-    if (!domain.mask) continue;
-    cpu = pick_in_node(c.request.this_cpu, domain, c.node, 0);
+  for (const Place* domain : {&c.llc, &c.numa}) {
+    if (!domain->mask) continue;
+    cpu = pick_in_node(c.request.this_cpu, *domain, c.node, 0);
     if (cpu >= 0) return true;
   }
   return false;
