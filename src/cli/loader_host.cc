@@ -45,7 +45,7 @@ void LoaderHost::run(std::function<void()> main) {
   });
   USCX_ASSERT(kernel_.create_task(std::move(loader)).has_value());
   user_half_.activate();
-  const auto ended = machine_.run_until([&] { return done; }, Nanos::from_s(1'000'000));
+  const auto ended = machine_.run_until_done(done, Nanos::from_s(1'000'000));
   USCX_ASSERT(ended.has_value());
 }
 

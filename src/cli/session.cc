@@ -219,7 +219,7 @@ std::expected<void, LoadError> Session::start() {
 std::expected<bool, LoadError> Session::advance(Nanos deadline) {
   const auto started = std::chrono::steady_clock::now();
   user_half_.activate();
-  const auto ended = machine_->run_until([this] { return done_; }, deadline);
+  const auto ended = machine_->run_until_done(done_, deadline);
   const auto wall = std::chrono::steady_clock::now() - started;
   wall_ns_ += static_cast<u64>(std::chrono::duration_cast<std::chrono::nanoseconds>(wall).count());
   if (!ended) return std::unexpected(LoadError{LoadError::Kind::kStuck, ended.error().message});

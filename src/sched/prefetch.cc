@@ -1,54 +1,79 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "sched/prefetch.h"
 
+#include <cstddef>
+#include <utility>
+
 #include "sched/deadline.h"
 #include "sched/ext/internal.h"
 #include "sched/rq.h"
 #include "sched/task.h"
 
+// All compilers that uscx knows lay out classes with bases so that this has an answer.
+#pragma GCC diagnostic ignored "-Winvalid-offsetof"
+
 namespace uscx::sched {
 
 namespace {
 
-constexpr std::size_t kLine = 64;
+constexpr u64 kLine = 64;
 
-/// All lines from the one that `first` is in to that of `last`.
-template <class First, class Last>
-void fetch_lines(const First& first, const Last& last) {
-  const auto* line = reinterpret_cast<const char*>(reinterpret_cast<u64>(&first) / kLine * kLine);
-  for (; line <= reinterpret_cast<const char*>(&last); line += kLine) __builtin_prefetch(line);
+template <Near near>
+void fetch(const void* at) {
+  constexpr int kFirst = 3, kSecond = 2;  // __builtin_prefetch's localities
+  __builtin_prefetch(at, 0, near == Near::kFirstCache ? kFirst : kSecond);
+}
+
+/// The lines from the one that has byte `from` of `object`, which begins one, to that of byte `to`.
+template <Near near, u64 from, u64 to>
+[[gnu::always_inline]] inline void fetch_lines(const void* object) {
+  const char* at = static_cast<const char*>(object);
+  [&]<std::size_t... line>(std::index_sequence<line...>) {
+    (fetch<near>(at + (from / kLine + line) * kLine), ...);
+  }(std::make_index_sequence<to / kLine - from / kLine + 1>{});
 }
 
 }  // namespace
 
+template <Near near>
 void prefetch_rq(const Rq& rq) {
-  fetch_lines(rq.scx.local_dsq.nr, rq.preempted_count);
+  fetch_lines<near, offsetof(Rq, scx.local_dsq.nr), offsetof(Rq, preempted_count)>(&rq);
 }
 
+template <Near near>
 void prefetch_rq_parts(const Rq& rq) {
-  __builtin_prefetch(rq.ext);
-  __builtin_prefetch(&rq.dl->ext);
-}
-
-void prefetch_local_dsq(const Rq& rq) {
-  const ext::Dsq* local = rq.ext->local_dsq;
-  fetch_lines(local->nr, local->cursors);
-}
-
-void prefetch_task(const Task* p) {
-  fetch_lines(p->se.nr_migrations, p->scx.dsq_vtime);
-  fetch_lines(p->cpus_ptr, p->deferred);
-}
-
-void prefetch_current(const Rq& rq) {
+  fetch<near>(rq.ext);
+  fetch<near>(&rq.dl->ext);
   const Task* p = rq.current();
-  __builtin_prefetch(&p->se.nr_migrations);
-  if (p != rq.idle_task()) prefetch_task(p);
+  fetch<near>(&p->se.nr_migrations);
+  if (p != rq.idle_task()) prefetch_task<near>(p);
 }
 
-void prefetch_behaviour(const Task& p) {
-  constexpr std::size_t kAsMuch = 2 * kLine;
-  fetch_lines(*p.behaviour, *(reinterpret_cast<const char*>(p.behaviour.get()) + kAsMuch - 1));
+template <Near near>
+void prefetch_local_dsq(const Rq& rq) {
+  fetch_lines<near, offsetof(ext::Dsq, nr), offsetof(ext::Dsq, cursors)>(rq.ext->local_dsq);
 }
+
+template <Near near>
+void prefetch_task(const Task* p) {
+  fetch_lines<near, offsetof(Task, se.nr_migrations), offsetof(Task, scx.dsq_vtime)>(p);
+  fetch_lines<near, offsetof(Task, cpus_ptr), offsetof(Task, deferred)>(p);
+}
+
+template <Near near>
+void prefetch_behaviour(const Task& p) {
+  fetch_lines<near, 0, 2 * kLine - 1>(p.behaviour.get());
+}
+
+template void prefetch_rq<Near::kFirstCache>(const Rq&);
+template void prefetch_rq<Near::kSecondCache>(const Rq&);
+template void prefetch_rq_parts<Near::kFirstCache>(const Rq&);
+template void prefetch_rq_parts<Near::kSecondCache>(const Rq&);
+template void prefetch_local_dsq<Near::kFirstCache>(const Rq&);
+template void prefetch_local_dsq<Near::kSecondCache>(const Rq&);
+template void prefetch_task<Near::kFirstCache>(const Task*);
+template void prefetch_task<Near::kSecondCache>(const Task*);
+template void prefetch_behaviour<Near::kFirstCache>(const Task&);
+template void prefetch_behaviour<Near::kSecondCache>(const Task&);
 
 }  // namespace uscx::sched

@@ -11,17 +11,23 @@ namespace uscx::sched {
 struct Rq;
 struct Task;
 
+/// How near: to be used at once, or soon, by when the first cache would have lost it again.
+enum class Near : u8 { kFirstCache, kSecondCache };
+
 /// A kernel entry on the runqueue's CPU comes soon.
+template <Near near = Near::kFirstCache>
 void prefetch_rq(const Rq& rq);
-/// The same, a little later: reads `rq` to find what hangs on it.
+/// The same, a little later: reads `rq` to find what hangs on it, and who runs there.
+template <Near near = Near::kFirstCache>
 void prefetch_rq_parts(const Rq& rq);
 /// And then: reads what prefetch_rq_parts() asked for.
+template <Near near = Near::kFirstCache>
 void prefetch_local_dsq(const Rq& rq);
-/// Likewise: who runs there, or its idle task.
-void prefetch_current(const Rq& rq);
 /// The task will be woken, or stop running, soon. Not read.
+template <Near near = Near::kFirstCache>
 void prefetch_task(const Task* p);
 /// The task, which has a behaviour, is asked for its next step soon. Reads it.
+template <Near near = Near::kFirstCache>
 void prefetch_behaviour(const Task& p);
 
 }  // namespace uscx::sched

@@ -59,6 +59,7 @@ void EventHeap::down(u32 place, const Entry& entry) {
 EventQueue::EventQueue() {
   heads_.fill(kNone);
   arrived_.reserve(256);  // more than come in a microsecond on all but the largest machines
+  coming_.reserve(256);
 }
 
 EventQueue::Handle EventQueue::make() {
@@ -76,32 +77,39 @@ void EventQueue::release(Handle event) {
   free_.push_back(event);
 }
 
+inline void EventQueue::occupy(u32 bucket) {
+  occupied_[bucket / 64] |= 1ULL << (bucket % 64);
+  occupied_words_ |= 1ULL << (bucket / 64);
+}
+
+inline void EventQueue::link(u32 bucket, Handle event) {
+  if (heads_[bucket] != kNone) return link_more(bucket, event);
+  heads_[bucket] = kSingle | event;
+  occupy(bucket);
+}
+
 void EventQueue::arm(Handle event, u64 time) {
   USCX_ASSERT(event < nodes_.size());
-  if (armed(event)) remove(event);
-  nodes_[event].time = time;
-  nodes_[event].sequence = sequence_++;
-  insert(event);
+  EventNode& node = nodes_[event];
+  if (node.where != Where::kNowhere) remove(event);
+  node.time = time;
+  node.sequence = sequence_++;
+  const u64 bucket = bucket_of(time);
+  if (bucket <= reached_ + 1) {
+    link_near(event);
+  } else if (bucket - reached_ < kBuckets) {
+    node.where = Where::kWheel;
+    link(static_cast<u32>(bucket % kBuckets), event);
+  } else {
+    node.where = Where::kFar;
+    far_.push(event);
+  }
 }
 
 void EventQueue::disarm(Handle event) {
   USCX_ASSERT(event < nodes_.size() && armed(event));
   remove(event);
   nodes_[event].where = Where::kNowhere;
-}
-
-void EventQueue::insert(Handle event) {
-  EventNode& node = nodes_[event];
-  const u64 bucket = bucket_of(node.time);
-  if (bucket <= reached_) {
-    link_near(event);
-  } else if (bucket - reached_ < kBuckets) {
-    node.where = Where::kWheel;
-    link(event);
-  } else {
-    node.where = Where::kFar;
-    far_.push(event);
-  }
 }
 
 void EventQueue::remove(Handle event) {
@@ -121,11 +129,11 @@ void EventQueue::remove(Handle event) {
 void EventQueue::link_near(Handle event) {
   EventNode& node = nodes_[event];
   node.where = Where::kNear;
-  ++in_near_;
   const u32 number = near_list(node.time);
   NearList& list = near_[number];
-  if ((near_lists_ & (1ULL << number)) == 0) {
-    near_lists_ |= 1ULL << number;
+  u64& lists = near_lists_[number / 64];
+  if ((lists & (1ULL << (number % 64))) == 0) {
+    lists |= 1ULL << (number % 64);
     list = {event, event};
     node.next = node.prev = kNone;
     return;
@@ -140,22 +148,16 @@ void EventQueue::link_near(Handle event) {
 
 void EventQueue::unlink_near(Handle event) {
   const EventNode& node = nodes_[event];
-  --in_near_;
   const u32 number = near_list(node.time);
   NearList& list = near_[number];
   (node.prev == kNone ? list.first : nodes_[node.prev].next) = node.next;
   (node.next == kNone ? list.last : nodes_[node.next].prev) = node.prev;
-  if (list.first == kNone) near_lists_ &= ~(1ULL << number);
+  if (list.first == kNone) leave_list(number);
 }
 
-void EventQueue::link(Handle event) {
-  const u32 bucket = bucket_of(nodes_[event].time) % kBuckets;
+/// To a bucket that has events.
+void EventQueue::link_more(u32 bucket, Handle event) {
   const u32 head = heads_[bucket];
-  ++in_wheel_;
-  if (head == kNone) {
-    heads_[bucket] = kSingle | event;
-    return occupy(bucket);
-  }
   if ((head & kSingle) != 0) {
     add_chunk(bucket, kNone);
     put(bucket, head & ~kSingle);
@@ -176,7 +178,6 @@ void EventQueue::put(u32 bucket, Handle event) {
 void EventQueue::unlink(Handle event) {
   const EventNode& node = nodes_[event];
   const u32 bucket = bucket_of(node.time) % kBuckets;
-  --in_wheel_;
   u32& head = heads_[bucket];
   if ((head & kSingle) != 0) {
     USCX_ASSERT(head == (kSingle | event));
@@ -196,11 +197,6 @@ void EventQueue::unlink(Handle event) {
   const u32 next = drop_chunk(chunk);
   head = next == kNone ? kNone : next * kPlacesInChunk + Chunk::kEvents;
   if (next == kNone) vacate(bucket);
-}
-
-void EventQueue::occupy(u32 bucket) {
-  occupied_[bucket / 64] |= 1ULL << (bucket % 64);
-  occupied_words_ |= 1ULL << (bucket / 64);
 }
 
 void EventQueue::vacate(u32 bucket) {
@@ -229,32 +225,57 @@ u32 EventQueue::drop_chunk(u32 chunk) {
   return next;
 }
 
-/// Empties the bucket, which is not empty, into arrived_.
-void EventQueue::collect(u32 bucket) {
+/// Moves the bucket's events to near_; coming_ is what they were.
+void EventQueue::collect(u64 number) {
+  coming_.clear();
+  if (!far_.empty()) take_far(number);
+  const u32 bucket = static_cast<u32>(number % kBuckets);
   const u32 head = heads_[bucket];
-  USCX_ASSERT(head != kNone);
+  if (head == kNone) return;
   heads_[bucket] = kNone;
   vacate(bucket);
   if ((head & kSingle) != 0) {
-    arrived_.push_back(head & ~kSingle);
-    --in_wheel_;
-    return;
+    coming_.push_back(head & ~kSingle);
+    return link_near(head & ~kSingle);
   }
+  collect_chunks(head);
+  for (const Handle event : coming_) link_near(event);
+  sort_coming(number);
+}
+
+void EventQueue::collect_chunks(u32 head) {
   u32 chunk = head / kPlacesInChunk, count = head % kPlacesInChunk;
   while (chunk != kNone) {
     const auto& events = chunks_[chunk].events;
     for (u32 i = 0; i < count; ++i) __builtin_prefetch(&nodes_[events[i]]);
-    arrived_.insert(arrived_.end(), events.begin(), events.begin() + count);
+    coming_.insert(coming_.end(), events.begin(), events.begin() + count);
     chunk = drop_chunk(chunk);
     count = Chunk::kEvents;
   }
-  in_wheel_ -= arrived_.size();
 }
 
-/// So that the next advance() finds its chunks in the cache.
-void EventQueue::prefetch_bucket_after_reached() const {
-  const u32 head = heads_[(reached_ + 1) % kBuckets];
-  if ((head & kSingle) != 0) return;
+/// By time: as the lists have them.
+void EventQueue::sort_coming(u64 bucket) {
+  auto next = coming_.begin();
+  const u32 half = static_cast<u32>(bucket % 2);
+  for (u64 lists = near_lists_[half]; lists != 0; lists &= lists - 1) {
+    Handle event = near_[half * 64 + static_cast<u32>(std::countr_zero(lists))].first;
+    for (; event != kNone && next != coming_.end(); event = nodes_[event].next) *next++ = event;
+  }
+}
+
+void EventQueue::take_far(u64 bucket) {
+  while (!far_.empty() && bucket_of(far_.time()) == bucket) {
+    const Handle event = far_.top();
+    far_.remove(event);
+    link_near(event);
+  }
+}
+
+/// So that collect() finds its chunks in the cache.
+void EventQueue::prefetch_bucket(u64 bucket) const {
+  const u32 head = heads_[bucket % kBuckets];
+  if ((head & kSingle) != 0) return;  // or empty
   for (u32 chunk = head / kPlacesInChunk; chunk != kNone; chunk = chunks_[chunk].next) {
     __builtin_prefetch(&chunks_[chunk]);
   }
@@ -279,26 +300,16 @@ u64 EventQueue::next_bucket() const {
 void EventQueue::advance() {
   USCX_ASSERT(!empty());
   constexpr u64 kNever = ~0ULL;
-  const u64 in_wheel = in_wheel_ > 0 ? next_bucket() : kNever;
-  const u64 in_far = far_.empty() ? kNever : bucket_of(far_.time());
-  reached_ = std::min(in_wheel, in_far);
-  arrived_.clear();
-  while (!far_.empty() && bucket_of(far_.time()) == reached_) {
-    const Handle event = far_.top();
-    far_.remove(event);
-    link_near(event);
+  ++reached_;
+  if (near_lists_[reached_ % 2] == 0) {
+    const u64 in_wheel = occupied_words_ != 0 ? next_bucket() : kNever;
+    const u64 in_far = far_.empty() ? kNever : bucket_of(far_.time());
+    reached_ = std::min(in_wheel, in_far);
+    collect(reached_);
   }
-  if (in_wheel != reached_) return;
-  collect(reached_ % kBuckets);
-  prefetch_bucket_after_reached();
-  for (const Handle event : arrived_) link_near(event);
-  if (arrived_.size() == 1) return;
-  // Now by time.
-  auto next = arrived_.begin();
-  for (u64 lists = near_lists_; lists != 0; lists &= lists - 1) {
-    Handle event = near_[std::countr_zero(lists)].first;
-    for (; event != kNone && next != arrived_.end(); event = nodes_[event].next) *next++ = event;
-  }
+  arrived_.swap(coming_);
+  collect(reached_ + 1);
+  prefetch_bucket(reached_ + 2);
 }
 
 }  // namespace uscx::machine

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // What happens next in virtual time. Events of the coming milliseconds lie unsorted in the buckets
-// of a timer wheel; only those of the bucket that time has reached are kept in order, in lists of
-// 16 ns each. What is further away waits in a heap. Arming, moving and disarming are O(1) for
-// nearly all events. docs/performance.md has what this was measured against. Allocates only while
-// it grows.
+// of a timer wheel; only those of the bucket that time has reached, and of the one behind it, are
+// kept in order, in lists of 16 ns each. What is further away waits in a heap. Arming, moving and
+// disarming are O(1) for nearly all events. docs/performance.md has what this was measured against.
+// Allocates only while it grows.
 #pragma once
 
 #include <array>
@@ -105,8 +105,9 @@ class EventQueue {
   /// It will be armed or moved soon.
   void prefetch(Handle event) const { __builtin_prefetch(&nodes_[event]); }
 
-  bool empty() const { return size() == 0; }
-  std::size_t size() const { return in_near_ + in_wheel_ + far_.size(); }
+  bool empty() const {
+    return (near_lists_[0] | near_lists_[1] | occupied_words_) == 0 && far_.empty();
+  }
   bool armed(Handle event) const { return nodes_[event].where != Where::kNowhere; }
   /// Of an armed event.
   u64 time(Handle event) const { return nodes_[event].time; }
@@ -123,17 +124,25 @@ class EventQueue {
   /// Disarms the first event and returns it.
   Handle pop() {
     fill_near();
-    const Handle event = first_near();
-    unlink_near(event);
-    nodes_[event].where = Where::kNowhere;
+    const u32 number = first_list();
+    NearList& list = near_[number];
+    const Handle event = list.first;
+    EventNode& node = nodes_[event];
+    node.where = Where::kNowhere;
+    list.first = node.next;
+    if (list.first == kNone) {
+      leave_list(number);
+    } else {
+      nodes_[list.first].prev = kNone;
+    }
     return event;
   }
-  /// What pop() would most likely return; kNone where that would have to be looked for.
-  Handle likely_next() const { return near_lists_ == 0 ? kNone : first_near(); }
   static constexpr Handle kNone = ~0U;
-  /// Events that time came near to together, about in order; they may have been disarmed since, or
-  /// moved. Changes with arrivals().
+  /// Events that time came near to together, in order; they may have been disarmed since, or moved,
+  /// and others may have come. Changes with arrivals().
   std::span<const Handle> arrived() const { return arrived_; }
+  /// Those of the microsecond after.
+  std::span<const Handle> coming() const { return coming_; }
   u64 arrivals() const { return reached_; }
 
  private:
@@ -143,8 +152,9 @@ class EventQueue {
   static constexpr u32 kBuckets = 4096;
   static constexpr u32 kWords = kBuckets / 64;
   static u64 bucket_of(u64 time) { return time >> kBucketShift; }
-  // 64 lists of 16 ns: nearly always of one event.
+  // 64 lists of 16 ns for each of two buckets: nearly always of one event.
   static constexpr u32 kNearShift = kBucketShift - 6;
+  static constexpr u32 kNearLists = 128;
   struct NearList {
     Handle first, last;
   };
@@ -161,41 +171,49 @@ class EventQueue {
   /// The list a near event is on. One of a bucket that was passed already, when nothing came in it,
   /// is before all others.
   u32 near_list(u64 time) const {
-    return bucket_of(time) < reached_ ? 0 : static_cast<u32>(time >> kNearShift) % 64;
+    return bucket_of(time) < reached_ ? static_cast<u32>(reached_ % 2) * 64
+                                      : static_cast<u32>(time >> kNearShift) % kNearLists;
   }
-  Handle first_near() const { return near_[std::countr_zero(near_lists_)].first; }
+  /// Of the bucket that was reached; which must have one.
+  u32 first_list() const {
+    const u32 half = static_cast<u32>(reached_ % 2);
+    return half * 64 + static_cast<u32>(std::countr_zero(near_lists_[half]));
+  }
+  void leave_list(u32 number) { near_lists_[number / 64] &= ~(1ULL << (number % 64)); }
+  Handle first_near() const { return near_[first_list()].first; }
 
-  void insert(Handle event);
   void link_near(Handle event);
   void unlink_near(Handle event);
   void remove(Handle event);
-  void link(Handle event);
+  void link(u32 bucket, Handle event);
+  void link_more(u32 bucket, Handle event);
   void unlink(Handle event);
   void put(u32 bucket, Handle event);
   void occupy(u32 bucket);
   void vacate(u32 bucket);
   void add_chunk(u32 bucket, u32 next);
   u32 drop_chunk(u32 chunk);
-  void collect(u32 bucket);
-  void prefetch_bucket_after_reached() const;
-  /// Makes sure that near_ has the first event.
+  void collect(u64 bucket);
+  void collect_chunks(u32 head);
+  void sort_coming(u64 bucket);
+  /// Makes sure that the bucket that was reached has the first event.
   void fill_near() {
-    if (near_lists_ == 0) advance();
+    if (near_lists_[reached_ % 2] == 0) advance();
   }
   void advance();
+  void take_far(u64 bucket);
+  void prefetch_bucket(u64 bucket) const;
   u64 next_bucket() const;
 
-  // near_ has every event up to and including bucket reached_, each list in the order of time and
-  // arming; the wheel those of the kBuckets - 1 buckets that follow it; far_ those that were
+  // near_ has every event up to and including bucket reached_ + 1, each list in the order of time
+  // and arming; the wheel those of the kBuckets - 2 buckets that follow it; far_ those that were
   // further away when they were armed.
   u64 reached_ = 0;
   u64 sequence_ = 0;
-  std::vector<EventNode> nodes_;  // by handle
-  u64 near_lists_ = 0;            // which lists of near_ have any
-  std::array<NearList, 64> near_;
-  std::size_t in_near_ = 0;
+  std::vector<EventNode> nodes_;     // by handle
+  std::array<u64, 2> near_lists_{};  // which lists of near_ have any; even buckets, then odd ones
+  std::array<NearList, kNearLists> near_;
   EventHeap far_{nodes_};
-  std::size_t in_wheel_ = 0;
   // By bucket: kNone, its only event and kSingle, or its first chunk and how many events that has:
   // a bucket's chunk, which is in no cache, is written when an event is armed, and not read.
   std::array<u32, kBuckets> heads_;
@@ -205,6 +223,7 @@ class EventQueue {
   u64 occupied_words_ = 0;              // which words of occupied_ are not 0
   std::vector<Handle> free_;
   std::vector<Handle> arrived_;
+  std::vector<Handle> coming_;
 };
 
 }  // namespace uscx::machine

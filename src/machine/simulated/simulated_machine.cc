@@ -74,28 +74,38 @@ SimulatedMachine::Handle SimulatedMachine::make_event(Kind kind, CpuId cpu, void
 // --------------------------------------------------------------------------------------
 
 OrError<SimulatedMachine::Ended> SimulatedMachine::run_until(Nanos deadline) {
-  return run(deadline, nullptr);
+  constexpr bool kNever = false;
+  return run(deadline, kNever);
+}
+
+OrError<SimulatedMachine::Ended> SimulatedMachine::run_until_done(const bool& done,
+                                                                  Nanos deadline) {
+  if (done) return Ended::kCondition;
+  return run(deadline, done);
 }
 
 OrError<SimulatedMachine::Ended> SimulatedMachine::run_until(const std::function<bool()>& condition,
                                                              Nanos deadline) {
-  if (condition()) return Ended::kCondition;
-  return run(deadline, &condition);
+  holds_ = condition();
+  if (holds_) return Ended::kCondition;
+  condition_ = &condition;
+  OrError<Ended> ended = run(deadline, holds_);
+  condition_ = nullptr;
+  return ended;
 }
 
-OrError<SimulatedMachine::Ended> SimulatedMachine::run(Nanos deadline,
-                                                       const std::function<bool()>* condition) {
+OrError<SimulatedMachine::Ended> SimulatedMachine::run(Nanos deadline, const bool& done) {
   USCX_ASSERT(kernel_ != nullptr && handling_ == kNoCpu);
   stopping_ = false;
   kernel_->activate();  // tasks and their steps live in its window
-  OrError<Ended> ended = run_events(deadline, condition);
+  OrError<Ended> ended = run_events(deadline, done);
   finish_entries();
   return ended;
 }
 
-OrError<SimulatedMachine::Ended> SimulatedMachine::run_events(
-    Nanos deadline, const std::function<bool()>* condition) {
+OrError<SimulatedMachine::Ended> SimulatedMachine::run_events(Nanos deadline, const bool& done) {
   const bool large = kernel_->outgrows_cache();
+  const bool asks = condition_ != nullptr || after_event_ != nullptr;
   while (!queue_.empty()) {
     const u64 time = queue_.next_time();
     if (time > deadline.ns) break;
@@ -104,38 +114,28 @@ OrError<SimulatedMachine::Ended> SimulatedMachine::run_events(
     if (is_off(queue_.at(event))) continue;
     if (time != now_) events_at_now_ = 0;
     now_ = time;
-    if (large) prefetch_arrived();
-    if (large) prefetch(queue_.likely_next());
-    if (++events_at_now_ > kMaxEventsPerInstant) return std::unexpected(stuck(queue_.at(event)));
+    if (large) prefetch_coming();
+    if (++events_at_now_ > kMaxEventsPerInstant) [[unlikely]]
+      return std::unexpected(stuck(queue_.at(event)));
     ++events_;
     handle(event);
-    if (after_event_) [[unlikely]]
-      after_event_();
-    if (events_ >= next_progress_) {
+    if (asks) [[unlikely]]
+      ask_after_event();
+    if (events_ >= next_progress_) [[unlikely]] {
       next_progress_ = events_ + progress_every_;
       on_progress_();
     }
     if (stopping_) return Ended::kStopped;
-    if (condition != nullptr && (*condition)()) return Ended::kCondition;
+    if (done) return Ended::kCondition;
   }
   if (deadline == Nanos::max()) return Ended::kNoEvents;
   now_ = std::max(now_, deadline.ns);
   return Ended::kTime;
 }
 
-/// With more CPUs and tasks than the cache holds, most of an event's time would go into waiting for
-/// memory; what the next one needs is fetched while this one is handled.
-void SimulatedMachine::prefetch(Handle next) const {
-  if (next == EventQueue::kNone) return;
-  const Event& event = queue_.at(next);
-  const sched::Rq& rq = kernel_->rq(event.cpu);
-  sched::prefetch_rq(rq);
-  if (event.kind == Kind::kTimer) {
-    __builtin_prefetch(event.target);
-    if (event.sleeper != nullptr) sched::prefetch_task(event.sleeper);
-  } else {
-    sched::prefetch_current(rq);
-  }
+void SimulatedMachine::ask_after_event() {
+  if (after_event_) after_event_();
+  if (condition_ != nullptr) holds_ = (*condition_)();
 }
 
 CpuId SimulatedMachine::served_by(const Event& event) const {
@@ -143,26 +143,31 @@ CpuId SimulatedMachine::served_by(const Event& event) const {
   return moves ? kernel_->interrupt_cpu(event.cpu) : event.cpu;
 }
 
-/// The same for the events that time has come near to, some of them ahead, in three steps, each of
-/// which finds in the cache what the one before it asked for.
-void SimulatedMachine::prefetch_arrived() {
-  const auto arrived = queue_.arrived();
+/// With more CPUs and tasks than the cache holds, most of an event's time would go into waiting for
+/// memory. What the next ones need is fetched while this one is handled, in three steps, each of
+/// which finds what the one before it asked for.
+void SimulatedMachine::prefetch_coming() {
+  const auto arrived = queue_.arrived(), coming = queue_.coming();
   if (queue_.arrivals() != arrivals_) {
     arrivals_ = queue_.arrivals();
     handled_before_ = events_;
-    for (u32 i = 1; i < kFar; ++i) prefetch_first(arrived, i);
-    for (u32 i = 1; i < kMiddle; ++i) prefetch_second(arrived, i);
-    for (u32 i = 1; i < kNear; ++i) prefetch_third(arrived, i);
+    for (Ahead* step : {&first_, &second_, &third_}) step->next -= std::min(step->next, arrived_);
+    arrived_ = arrived.size();
   }
-  const std::size_t handled = events_ - handled_before_;
-  prefetch_first(arrived, handled + kFar);
-  prefetch_second(arrived, handled + kMiddle);
-  prefetch_third(arrived, handled + kNear);
+  const std::size_t all = arrived.size() + coming.size();
+  const auto fetch = [&](Ahead& step, auto&& what) {
+    const std::size_t until = std::min(events_ - handled_before_ + step.events, all);
+    for (; step.next < until; ++step.next) {
+      what(step.next < arrived.size() ? arrived[step.next] : coming[step.next - arrived.size()]);
+    }
+  };
+  fetch(first_, [this](Handle event) { prefetch_first(event); });
+  fetch(second_, [this](Handle event) { prefetch_second(event); });
+  fetch(third_, [this](Handle event) { prefetch_third(event); });
 }
 
-void SimulatedMachine::prefetch_first(std::span<const Handle> events, std::size_t i) const {
-  if (i >= events.size()) return;
-  const Event& event = queue_.at(events[i]);
+void SimulatedMachine::prefetch_first(Handle handle) const {
+  const Event& event = queue_.at(handle);
   __builtin_prefetch(&cpus_[static_cast<u32>(event.cpu)]);
   sched::prefetch_rq(kernel_->rq(event.cpu));
   if (event.kind != Kind::kTimer) return;
@@ -170,17 +175,12 @@ void SimulatedMachine::prefetch_first(std::span<const Handle> events, std::size_
   if (event.sleeper != nullptr) sched::prefetch_task(event.sleeper);
 }
 
-void SimulatedMachine::prefetch_second(std::span<const Handle> events, std::size_t i) const {
-  if (i >= events.size()) return;
-  const Event& event = queue_.at(events[i]);
-  const sched::Rq& rq = kernel_->rq(event.cpu);
-  sched::prefetch_current(rq);
-  sched::prefetch_rq_parts(rq);
+void SimulatedMachine::prefetch_second(Handle handle) const {
+  sched::prefetch_rq_parts(kernel_->rq(queue_.at(handle).cpu));
 }
 
-void SimulatedMachine::prefetch_third(std::span<const Handle> events, std::size_t i) const {
-  if (i >= events.size()) return;
-  const Event& event = queue_.at(events[i]);
+void SimulatedMachine::prefetch_third(Handle handle) const {
+  const Event& event = queue_.at(handle);
   sched::prefetch_local_dsq(kernel_->rq(event.cpu));
   const Cpu& c = cpus_[static_cast<u32>(event.cpu)];
   if (event.kind != Kind::kProgress) {
@@ -188,6 +188,31 @@ void SimulatedMachine::prefetch_third(std::span<const Handle> events, std::size_
   } else if (c.task != nullptr && c.task->behaviour) {
     sched::prefetch_behaviour(*c.task);
   }
+}
+
+inline u64 SimulatedMachine::time_left(const Cpu& c) const {
+  if (c.step == nullptr) return c.overhead_ns;
+  const u32 capacity = c.step->scaled ? c.capacity : kFullCapacity;
+  return c.overhead_ns + wall_time(c.step->work.ns, c.step->fraction, capacity);
+}
+
+/// After a kernel entry: takes up the current task's step and times it.
+inline void SimulatedMachine::settle(Cpu& c) {
+  catch_up(c);
+  if (c.task == nullptr) {
+    if (queue_.armed(c.progress)) queue_.disarm(c.progress);
+    return;
+  }
+  if (c.step == nullptr && c.task->step_valid) c.step = &c.task->pending;
+  const u64 due = now_ + time_left(c);
+  if (!queue_.armed(c.progress) || queue_.time(c.progress) != due) queue_.arm(c.progress, due);
+}
+
+/// Work that the handler queued on its own CPU comes at once, then the CPU goes on.
+inline void SimulatedMachine::finish_handler(CpuId cpu) {
+  if (!own_work_.empty()) [[unlikely]]
+    do_own_work(cpu);
+  settle(at(cpu));
 }
 
 void SimulatedMachine::handle(Handle handle) {
@@ -229,8 +254,7 @@ void SimulatedMachine::handle(Handle handle) {
   handling_ = kNoCpu;
 }
 
-/// Work that the handler queued on its own CPU comes at once, then the CPU goes on.
-void SimulatedMachine::finish_handler(CpuId cpu) {
+void SimulatedMachine::do_own_work(CpuId cpu) {
   for (std::size_t i = 0; i < own_work_.size(); ++i) {
     USCX_ASSERT(i < kMaxEventsPerInstant);
     sched::IrqWork& work = *own_work_[i];
@@ -239,7 +263,6 @@ void SimulatedMachine::finish_handler(CpuId cpu) {
     kernel_->irq_work(cpu, work);
   }
   own_work_.clear();
-  settle(at(cpu));
 }
 
 /// The costs are paid and the step, if there was one, is done: the kernel says what comes next.
@@ -288,22 +311,8 @@ void SimulatedMachine::account(Cpu& c) {
   c.step->work.ns -= std::min(done, c.step->work.ns);
 }
 
-u64 SimulatedMachine::time_left(const Cpu& c) const {
-  if (c.step == nullptr) return c.overhead_ns;
-  const u32 capacity = c.step->scaled ? c.capacity : kFullCapacity;
-  return c.overhead_ns + wall_time(c.step->work.ns, c.step->fraction, capacity);
-}
-
-/// After a kernel entry: takes up the current task's step and times it.
-void SimulatedMachine::settle(Cpu& c) {
-  catch_up(c);
-  if (c.task == nullptr) {
-    if (queue_.armed(c.progress)) queue_.disarm(c.progress);
-    return;
-  }
-  if (c.step == nullptr && c.task->step_valid) c.step = &c.task->pending;
-  const u64 due = now_ + time_left(c);
-  if (!queue_.armed(c.progress) || queue_.time(c.progress) != due) queue_.arm(c.progress, due);
+void SimulatedMachine::settle_other(Cpu& c) {
+  settle(c);
 }
 
 void SimulatedMachine::switched(CpuId cpu, Task& prev, Task& next) {
@@ -322,7 +331,7 @@ void SimulatedMachine::switched(CpuId cpu, Task& prev, Task& next) {
     next.ran_on = cpu;
     if (next.behaviour && kernel_->outgrows_cache()) sched::prefetch_behaviour(next);
   }
-  if (cpu != handling_) settle(c);
+  if (cpu != handling_) settle_other(c);
 }
 
 u64 SimulatedMachine::migration_cost(CpuId from, CpuId to) const {
@@ -337,7 +346,7 @@ void SimulatedMachine::charge(CpuId cpu, Nanos cost) {
   Cpu& c = at(cpu);
   catch_up(c);
   c.overhead_ns += cost.ns;
-  if (cpu != handling_) settle(c);
+  if (cpu != handling_) settle_other(c);
 }
 
 // --- timers and interrupts

@@ -41,6 +41,8 @@ class SimulatedMachine : public sched::Machine {
   OrError<Ended> run_until(Nanos deadline);
   /// Runs until `condition`, asked after every event, holds; at most to `deadline`.
   OrError<Ended> run_until(const std::function<bool()>& condition, Nanos deadline = Nanos::max());
+  /// Runs until an event sets `done`; at most to `deadline`.
+  OrError<Ended> run_until_done(const bool& done, Nanos deadline);
   /// Ends the run in progress after the current event.
   void stop() { stopping_ = true; }
 
@@ -83,8 +85,9 @@ class SimulatedMachine : public sched::Machine {
 
   Cpu& at(CpuId cpu);
   Handle make_event(Kind kind, CpuId cpu, void* target);
-  OrError<Ended> run(Nanos deadline, const std::function<bool()>* condition);
-  OrError<Ended> run_events(Nanos deadline, const std::function<bool()>* condition);
+  OrError<Ended> run(Nanos deadline, const bool& done);
+  OrError<Ended> run_events(Nanos deadline, const bool& done);
+  void ask_after_event();
   /// Calls the kernel's entry point that the event, which is disarmed, is for.
   virtual void handle(Handle event);
   /// On which CPU: an offline one's timers and queued work are somebody else's.
@@ -95,18 +98,22 @@ class SimulatedMachine : public sched::Machine {
   virtual u64 ipi_latency_ns() { return costs_.ipi_ns; }
   void progress(CpuId cpu);
   void finish_handler(CpuId cpu);
+  void do_own_work(CpuId cpu);
   void catch_up(Cpu& c) {
     if (c.since_ns != now_) account(c);
   }
   void account(Cpu& c);
-  void prefetch(Handle event) const;
-  void prefetch_arrived();
-  // How many events before its own each step of prefetch_arrived() is done.
-  static constexpr u32 kFar = 9, kMiddle = 6, kNear = 3;
-  void prefetch_first(std::span<const Handle> events, std::size_t i) const;
-  void prefetch_second(std::span<const Handle> events, std::size_t i) const;
-  void prefetch_third(std::span<const Handle> events, std::size_t i) const;
+  // Which of the events that come is at a step of prefetch_coming(), how many events ahead of time.
+  struct Ahead {
+    std::size_t events;
+    std::size_t next = 0;
+  };
+  void prefetch_coming();
+  void prefetch_first(Handle event) const;
+  void prefetch_second(Handle event) const;
+  void prefetch_third(Handle event) const;
   void settle(Cpu& c);
+  void settle_other(Cpu& c);
   u64 time_left(const Cpu& c) const;
   u64 migration_cost(CpuId from, CpuId to) const;
   void arm_tick(Cpu& c) {
@@ -133,16 +140,21 @@ class SimulatedMachine : public sched::Machine {
   bool stopping_ = false;
   CpuId handling_ = kNoCpu;  // whose kernel entry point is being run
   EventQueue queue_;
-  // Of the events that arrived together: which, how many of them have been fetched ahead, and how
-  // many had been handled before.
+  // Of the events that arrived and that come: since when those are known, how many there were
+  // before, and how many have been handled.
   u64 arrivals_ = 0;
+  std::size_t arrived_ = 0;
   u64 handled_before_ = 0;
+  Ahead first_{9}, second_{6}, third_{3};
   std::vector<Cpu> cpus_;
   std::vector<sched::IrqWork*> own_work_;  // queued on `handling_` by its own handler
   u64 progress_every_ = 0;
   u64 next_progress_ = ~0ULL;  // at how many events; never without set_progress()
   std::function<void()> on_progress_;
   std::function<void()> after_event_;
+  // Of a run with a condition: what that is, and whether it holds.
+  const std::function<bool()>* condition_ = nullptr;
+  bool holds_ = false;
 };
 
 }  // namespace uscx::machine

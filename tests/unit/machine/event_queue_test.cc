@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "machine/simulated/event_queue.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -69,7 +71,8 @@ void compare_with_an_ordered_set(u64 spread) {
       model.erase(model.begin());
       where.erase(std::get<2>(first));
     }
-    ASSERT_EQ(q.size(), model.size());
+    ASSERT_EQ(q.empty(), model.empty());
+    ASSERT_EQ(std::ranges::count_if(handles, [&](u32 h) { return q.armed(h); }), model.size());
   }
 }
 
@@ -89,6 +92,30 @@ TEST(EventQueue, AnEarlierEventAfterALook) {
   EXPECT_EQ(q.next_time(), 10u);
   EXPECT_EQ(q.pop(), early);
   EXPECT_EQ(q.pop(), late);
+}
+
+/// What a machine fetches ahead is what comes next, in order.
+TEST(EventQueue, KnowsWhatComesInThisMicrosecondAndTheNext) {
+  EventQueue q;
+  std::vector<u32> events;
+  for (int i = 0; i < 5; ++i) events.push_back(q.make());
+  constexpr u64 kBucketNs = 1024, kThen = 100 * kBucketNs;
+  q.arm(events[0], kThen + kBucketNs + 700);
+  q.arm(events[1], kThen + kBucketNs + 20);
+  q.arm(events[2], kThen + 900);
+  q.arm(events[3], kThen + 30);
+  q.arm(events[4], kThen + 2 * kBucketNs);
+  EXPECT_EQ(q.next_time(), kThen + 30);
+  const u64 arrivals = q.arrivals();
+  EXPECT_THAT(q.arrived(), testing::ElementsAre(events[3], events[2]));
+  EXPECT_THAT(q.coming(), testing::ElementsAre(events[1], events[0]));
+  EXPECT_EQ(q.pop(), events[3]);
+  EXPECT_EQ(q.pop(), events[2]);
+  EXPECT_EQ(q.arrivals(), arrivals);
+  EXPECT_EQ(q.pop(), events[1]);
+  EXPECT_NE(q.arrivals(), arrivals);
+  EXPECT_THAT(q.arrived(), testing::ElementsAre(events[1], events[0]));
+  EXPECT_THAT(q.coming(), testing::ElementsAre(events[4]));
 }
 
 TEST(EventQueueDeathTest, MisuseAborts) {
