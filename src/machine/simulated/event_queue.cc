@@ -94,6 +94,7 @@ void EventQueue::arm(Handle event, u64 time) {
   if (node.where != Where::kNowhere) remove(event);
   node.time = time;
   node.sequence = sequence_++;
+  node.arrived = false;
   const u64 bucket = bucket_of(time);
   if (bucket <= reached_ + 1) {
     link_near(event);
@@ -148,6 +149,7 @@ void EventQueue::link_near(Handle event) {
 
 void EventQueue::unlink_near(Handle event) {
   const EventNode& node = nodes_[event];
+  taken_ += node.arrived;
   const u32 number = near_list(node.time);
   NearList& list = near_[number];
   (node.prev == kNone ? list.first : nodes_[node.prev].next) = node.next;
@@ -236,10 +238,10 @@ void EventQueue::collect(u64 number) {
   vacate(bucket);
   if ((head & kSingle) != 0) {
     coming_.push_back(head & ~kSingle);
-    return link_near(head & ~kSingle);
+    return link_arrived(head & ~kSingle);
   }
   collect_chunks(head);
-  for (const Handle event : coming_) link_near(event);
+  for (const Handle event : coming_) link_arrived(event);
   sort_coming(number);
 }
 
@@ -308,6 +310,7 @@ void EventQueue::advance() {
     collect(reached_);
   }
   arrived_.swap(coming_);
+  taken_ = 0;
   collect(reached_ + 1);
   prefetch_bucket(reached_ + 2);
 }

@@ -41,6 +41,7 @@ struct alignas(64) EventNode {
   u32 next = 0;
   u32 prev = 0;
   Where where = Where::kNowhere;
+  bool arrived = false;  // it came to where it is from the wheel
   Event event{};
 
   bool before(const EventNode& o) const {
@@ -129,6 +130,7 @@ class EventQueue {
     const Handle event = list.first;
     EventNode& node = nodes_[event];
     node.where = Where::kNowhere;
+    taken_ += node.arrived;
     list.first = node.next;
     if (list.first == kNone) {
       leave_list(number);
@@ -144,6 +146,8 @@ class EventQueue {
   /// Those of the microsecond after.
   std::span<const Handle> coming() const { return coming_; }
   u64 arrivals() const { return reached_; }
+  /// How many of arrived() are not there any more, more or less.
+  std::size_t taken() const { return taken_; }
 
  private:
   using Where = EventNode::Where;
@@ -183,6 +187,10 @@ class EventQueue {
   Handle first_near() const { return near_[first_list()].first; }
 
   void link_near(Handle event);
+  void link_arrived(Handle event) {
+    nodes_[event].arrived = true;
+    link_near(event);
+  }
   void unlink_near(Handle event);
   void remove(Handle event);
   void link(u32 bucket, Handle event);
@@ -224,6 +232,7 @@ class EventQueue {
   std::vector<Handle> free_;
   std::vector<Handle> arrived_;
   std::vector<Handle> coming_;
+  std::size_t taken_ = 0;
 };
 
 }  // namespace uscx::machine

@@ -140,11 +140,9 @@ class SimulatedMachine : public sched::Machine {
   bool stopping_ = false;
   CpuId handling_ = kNoCpu;  // whose kernel entry point is being run
   EventQueue queue_;
-  // Of the events that arrived and that come: since when those are known, how many there were
-  // before, and how many have been handled.
+  // Since when the events that come are known, and how many had arrived then.
   u64 arrivals_ = 0;
   std::size_t arrived_ = 0;
-  u64 handled_before_ = 0;
   Ahead first_{9}, second_{6}, third_{3};
   std::vector<Cpu> cpus_;
   std::vector<sched::IrqWork*> own_work_;  // queued on `handling_` by its own handler

@@ -112,10 +112,15 @@ TEST(EventQueue, KnowsWhatComesInThisMicrosecondAndTheNext) {
   EXPECT_EQ(q.pop(), events[3]);
   EXPECT_EQ(q.pop(), events[2]);
   EXPECT_EQ(q.arrivals(), arrivals);
+  EXPECT_EQ(q.taken(), 2u);
   EXPECT_EQ(q.pop(), events[1]);
   EXPECT_NE(q.arrivals(), arrivals);
   EXPECT_THAT(q.arrived(), testing::ElementsAre(events[1], events[0]));
   EXPECT_THAT(q.coming(), testing::ElementsAre(events[4]));
+  EXPECT_EQ(q.taken(), 1u);
+  q.arm(events[2], q.next_time() + 5);  // not one that arrived
+  EXPECT_EQ(q.pop(), events[0]);
+  EXPECT_EQ(q.taken(), 2u);
 }
 
 TEST(EventQueueDeathTest, MisuseAborts) {
