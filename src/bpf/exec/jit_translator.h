@@ -198,6 +198,7 @@ class Translator {
   void call_helper(u32 index, const Op& op);
   void lookup(u32 index, const Op& op, const Map& map);
   const Map* known_map(u8 r) const;
+  /// Which of the functions below calls it.
   const void* thunk_of(const Kfunc& kfunc) const;
   void clear_arguments();
   void check_length(u32 index);
@@ -246,6 +247,7 @@ u64 uscx_jit_map_lookup(u64 map, u64 key, u64, u64, u64, RunState* run);
 u64 uscx_jit_call_kfunc(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* run);
 /// The same where the program's proof is trusted.
 u64 uscx_jit_call_proven_kfunc(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* run);
+/// And where it is a Kfunc::plain() one.
 u64 uscx_jit_call_plain_kfunc(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* run);
 u64 uscx_jit_call_register(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* run);
 u64 uscx_jit_tail_call(u64 r1, u64 r2, u64 r3, u64 r4, u64 r5, RunState* run);

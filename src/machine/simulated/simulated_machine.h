@@ -113,7 +113,7 @@ class SimulatedMachine : public sched::Machine {
   void prefetch_second(Handle event) const;
   void prefetch_third(Handle event) const;
   void settle(Cpu& c);
-  void settle_other(Cpu& c);
+  void settle_other(Cpu& c);  // settle(), out of line: of a CPU whose entry this is not
   u64 time_left(const Cpu& c) const;
   u64 migration_cost(CpuId from, CpuId to) const;
   void arm_tick(Cpu& c) {

@@ -32,7 +32,7 @@ TEST_F(TaskHistoryTest, KeepsTheLastTen) {
 
 TEST_F(TaskHistoryTest, ShowsEveryIdentifierOfADsqWhole) {
   const u64 ids[] = {0x8000000000000002ULL, 0xc000000000000fffULL, 5,
-                     0x123456789abcULL,     (1ULL << 25) - 1,      1ULL << 25,
+                     0x123456789abcULL,     (1ULL << 29) - 1,      1ULL << 29,
                      0x923456789abcdef0ULL};
   for (const u64 id : ids) trace.scx_dsq(Nanos{1}, *task, id, true, 1);
   const auto all = lines();
