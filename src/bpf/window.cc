@@ -5,6 +5,10 @@
 // systems: with thousands of tasks and runqueues in small ones, every second access would miss the
 // TLB. A window that is not the mapped one is moved elsewhere by mremap(), which moves page tables.
 //
+// The slots of a class begin a cache line later in each span than in the one before. Else the lines
+// of an object that every event touches, a few of dozens, would lie at the same places of every
+// span, and share a small part of each cache's sets: 15 % of them for tasks.
+//
 // Free slots are taken last-in first-out and free spans lowest-first, so that addresses depend on
 // the sequence of calls alone.
 #include "bpf/window.h"
@@ -39,6 +43,12 @@ constexpr std::array<u32, 36> kClassSizes = {
     2048, 2560, 2880, 3072, 3584, 4080, 4096, 8192, 12288, 16384, 20480, 32768};
 constexpr u32 kNrClasses = kClassSizes.size();
 constexpr u32 kLargestSlot = 32768;
+constexpr u32 kLine = 64;
+
+/// Do the slots of this size begin elsewhere in each span? Not where they are aligned to pages.
+constexpr bool is_staggered(u32 slot_size) {
+  return slot_size > kLine && slot_size < kPage && slot_size % kLine == 0;
+}
 
 /// Class by size in units of 16 bytes, rounded up.
 constexpr auto kClassOf = [] {
@@ -56,6 +66,7 @@ struct SizeClass {
   std::vector<Extent*> free;  // last in, first out
   Extent* fresh = nullptr;    // never used slots of the newest span
   u32 fresh_left = 0;
+  u32 nr_spans = 0;
 };
 
 struct FileMapping {
@@ -148,17 +159,26 @@ void AddressWindow::Impl::give_spans(u32 first, u32 count) {
 }
 
 void AddressWindow::Impl::new_slab(u32 size_class) {
+  SizeClass& of = classes[size_class];
   const u32 slot_size = kClassSizes[size_class];
-  const u32 slots = kSpanSize / slot_size;
+  const bool staggered = is_staggered(slot_size);
+  const u32 slots = kSpanSize / slot_size - (staggered ? 1 : 0);
+  const u32 before = staggered ? of.nr_spans * kLine % slot_size : 0;
+  const u32 lead = staggered ? slot_size - before : 0;
+  of.nr_spans++;
   const u32 index = take_spans(1);
-  auto& extents = slab_extents.emplace_back(std::make_unique<Extent[]>(slots + 1));
-  const u64 start = kBase + index * kSpanSize;
-  for (u32 i = 0; i < slots; i++) extents[i].start = start + u64{i} * slot_size;
-  // Exact for offsets below 2^16: the error of the rounded-up reciprocal stays below one slot.
+  // With an empty one before the first slot, where they are staggered, and some behind the last.
+  const u64 length = (kSpanSize - 1 + lead) / slot_size + 1;
+  auto& extents = slab_extents.emplace_back(std::make_unique<Extent[]>(length));
+  Extent* first = extents.get() + (staggered ? 1 : 0);
+  const u64 start = kBase + index * kSpanSize + before;
+  for (u32 i = 0; i < slots; i++) first[i].start = start + u64{i} * slot_size;
+  // Exact for offsets below 2^16 + slot_size: the error of the rounded-up reciprocal stays below one
+  // slot.
   const u32 magic = static_cast<u32>(((1ULL << 32) + slot_size - 1) / slot_size);
-  spans[index] = {extents.get(), magic, size_class};
-  classes[size_class].fresh = extents.get();
-  classes[size_class].fresh_left = slots;
+  spans[index] = {extents.get(), magic, static_cast<u16>(lead), static_cast<u16>(size_class)};
+  of.fresh = first;
+  of.fresh_left = slots;
 }
 
 Extent* AddressWindow::Impl::new_big(std::size_t size, const ObjectType& type) {
@@ -166,7 +186,7 @@ Extent* AddressWindow::Impl::new_big(std::size_t size, const ObjectType& type) {
   if (count > kSpans) out_of_memory("an allocation larger than the address window");
   const u32 first = take_spans(static_cast<u32>(count));
   auto extent = std::make_unique<Extent>(Extent{kBase + first * kSpanSize, size, &type});
-  for (u32 i = 0; i < count; i++) spans[first + i] = {extent.get(), 0, kNrClasses};
+  for (u32 i = 0; i < count; i++) spans[first + i] = {extent.get(), 0, 0, kNrClasses};
   Extent* raw = extent.get();
   big.emplace(first, std::move(extent));
   return raw;
@@ -320,7 +340,7 @@ void AddressWindow::free(void* memory) {
     impl_->free_big(static_cast<u32>(index));
     return;
   }
-  Extent* extent = &span.extents[((offset & (kSpanSize - 1)) * span.magic) >> 32];
+  Extent* extent = &span.extents[((offset & (kSpanSize - 1)) + span.lead) * span.magic >> 32];
   USCX_ASSERT(extent->start == reinterpret_cast<u64>(memory) && extent->type);
   extent->type = nullptr;
   impl_->classes[span.size_class].free.push_back(extent);

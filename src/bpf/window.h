@@ -46,12 +46,13 @@ struct Extent {
 };
 
 /// 64 KiB of the window, as AddressWindow::find and generated code look an address up: its extent
-/// is extents[(offset in the span) * magic >> 32].
+/// is extents[(offset in the span + lead) * magic >> 32].
 struct Span {
   static constexpr u32 kShift = 16;
-  Extent* extents = nullptr;  // null: free. One per slot and an empty one for the tail
+  Extent* extents = nullptr;  // null: free. One per slot, and empty ones for what is around them
   u32 magic = 0;              // 0 for an allocation that is its spans' only one
-  u32 size_class = 0;
+  u16 lead = 0;               // by how much the first extent would begin before the span
+  u16 size_class = 0;
 };
 
 /// A range of addresses with a fixed base and a deterministic allocator, so that programs which
@@ -87,7 +88,7 @@ class AddressWindow {
     const Span& span = spans_[offset >> Span::kShift];
     if (!span.extents) return nullptr;
     constexpr u64 kInSpan = (1ULL << Span::kShift) - 1;
-    const Extent* extent = &span.extents[((offset & kInSpan) * span.magic) >> 32];
+    const Extent* extent = &span.extents[((offset & kInSpan) + span.lead) * span.magic >> 32];
     return extent->type && addr - extent->start < extent->size ? extent : nullptr;
   }
   /// The spans, kSize >> Span::kShift of them; at one address as long as the window lives.

@@ -96,10 +96,12 @@ struct StubEmitter {
     a.shl(x86::rdx, 4);
     a.mov(kScratch, frame_slot(kSlotRun, kPushed));
     a.add(x86::rdx, USCX_RUN(kScratch, spans));
+    a.movzx(x86::eax, x86::ax);
+    a.movzx(kScratch.r32(), field(x86::rdx, offsetof(Span, lead), 2));
+    a.add(x86::rax, kScratch);
     a.mov(kScratch, field(x86::rdx, offsetof(Span, extents), 8));
     a.test(kScratch, kScratch);
     a.jz(refuse);
-    a.movzx(x86::eax, x86::ax);
     a.mov(x86::edx, field(x86::rdx, offsetof(Span, magic), 4));
     a.imul(x86::rax, x86::rdx);
     a.shr(x86::rax, 32);
