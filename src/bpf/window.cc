@@ -173,8 +173,8 @@ void AddressWindow::Impl::new_slab(u32 size_class) {
   Extent* first = extents.get() + (staggered ? 1 : 0);
   const u64 start = kBase + index * kSpanSize + before;
   for (u32 i = 0; i < slots; i++) first[i].start = start + u64{i} * slot_size;
-  // Exact for offsets below 2^16 + slot_size: the error of the rounded-up reciprocal stays below one
-  // slot.
+  // Exact for offsets below 2^16 + slot_size: the error of the rounded-up reciprocal stays below
+  // one slot.
   const u32 magic = static_cast<u32>(((1ULL << 32) + slot_size - 1) / slot_size);
   spans[index] = {extents.get(), magic, static_cast<u16>(lead), static_cast<u16>(size_class)};
   of.fresh = first;

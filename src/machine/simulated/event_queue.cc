@@ -58,8 +58,7 @@ void EventHeap::down(u32 place, const Entry& entry) {
 
 EventQueue::EventQueue() {
   heads_.fill(kNone);
-  arrived_.reserve(256);  // more than come in a microsecond on all but the largest machines
-  coming_.reserve(256);
+  collected_.reserve(256);  // more than come in a microsecond on all but the largest machines
 }
 
 EventQueue::Handle EventQueue::make() {
@@ -94,7 +93,6 @@ void EventQueue::arm(Handle event, u64 time) {
   if (node.where != Where::kNowhere) remove(event);
   node.time = time;
   node.sequence = sequence_++;
-  node.arrived = false;
   const u64 bucket = bucket_of(time);
   if (bucket <= reached_ + 1) {
     link_near(event);
@@ -148,8 +146,8 @@ void EventQueue::link_near(Handle event) {
 }
 
 void EventQueue::unlink_near(Handle event) {
+  forget_seen(event);
   const EventNode& node = nodes_[event];
-  taken_ += node.arrived;
   const u32 number = near_list(node.time);
   NearList& list = near_[number];
   (node.prev == kNone ? list.first : nodes_[node.prev].next) = node.next;
@@ -227,46 +225,32 @@ u32 EventQueue::drop_chunk(u32 chunk) {
   return next;
 }
 
-/// Moves the bucket's events to near_; coming_ is what they were.
+/// Moves the bucket's events to near_.
 void EventQueue::collect(u64 number) {
-  coming_.clear();
   if (!far_.empty()) take_far(number);
   const u32 bucket = static_cast<u32>(number % kBuckets);
   const u32 head = heads_[bucket];
   if (head == kNone) return;
   heads_[bucket] = kNone;
   vacate(bucket);
-  if ((head & kSingle) != 0) {
-    coming_.push_back(head & ~kSingle);
-    return link_arrived(head & ~kSingle);
-  }
+  if ((head & kSingle) != 0) return link_near(head & ~kSingle);
   collect_chunks(head);
-  for (const Handle event : coming_) __builtin_prefetch(&nodes_[event]);
-  for (const Handle event : coming_) link_arrived(event);
-  sort_coming(number);
+  for (const Handle event : collected_) __builtin_prefetch(&nodes_[event]);
+  for (const Handle event : collected_) link_near(event);
 }
 
-/// Into coming_, those first that were armed first: of thousands that are due at one instant, as ticks
-/// are, each then goes behind the one before it, and none has to look for its place.
+/// Into collected_, those first that were armed first: of thousands that are due at one instant, as
+/// ticks are, each then goes behind the one before it, and none has to look for its place.
 void EventQueue::collect_chunks(u32 head) {
   u32 chunk = head / kPlacesInChunk, count = head % kPlacesInChunk;
+  collected_.clear();
   while (chunk != kNone) {
     const auto& events = chunks_[chunk].events;
-    coming_.insert(coming_.end(), events.rend() - count, events.rend());
+    collected_.insert(collected_.end(), events.rend() - count, events.rend());
     chunk = drop_chunk(chunk);
     count = Chunk::kEvents;
   }
-  std::ranges::reverse(coming_);
-}
-
-/// By time: as the lists have them.
-void EventQueue::sort_coming(u64 bucket) {
-  auto next = coming_.begin();
-  const u32 half = static_cast<u32>(bucket % 2);
-  for (u64 lists = near_lists_[half]; lists != 0; lists &= lists - 1) {
-    Handle event = near_[half * 64 + static_cast<u32>(std::countr_zero(lists))].first;
-    for (; event != kNone && next != coming_.end(); event = nodes_[event].next) *next++ = event;
-  }
+  std::ranges::reverse(collected_);
 }
 
 void EventQueue::take_far(u64 bucket) {
@@ -312,10 +296,36 @@ void EventQueue::advance() {
     reached_ = std::min(in_wheel, in_far);
     collect(reached_);
   }
-  arrived_.swap(coming_);
-  taken_ = 0;
   collect(reached_ + 1);
   prefetch_bucket(reached_ + 2);
+}
+
+u64 EventQueue::next_slot(u64 slot) const {
+  for (u64 bucket = slot / 64; bucket <= reached_ + 1; slot = ++bucket * 64) {
+    const u64 lists = near_lists_[bucket % 2] & (~0ULL << (slot % 64));
+    if (lists != 0) return bucket * 64 + static_cast<u64>(std::countr_zero(lists));
+  }
+  return (reached_ + 2) * 64;
+}
+
+EventQueue::Handle EventQueue::look_ahead() {
+  Handle next = last_seen_ == kNone ? kNone : nodes_[last_seen_].next;
+  if (next == kNone) {
+    // The rest of this list is seen, or it has none.
+    const u64 from = last_seen_ == kNone ? std::max(seen_slot_, reached_ * 64) : seen_slot_ + 1;
+    const u64 slot = next_slot(from);
+    if (slot == (reached_ + 2) * 64) return kNone;
+    seen_slot_ = slot;
+    next = near_[slot % kNearLists].first;
+  }
+  EventNode& node = nodes_[next];
+  if (node.next != kNone) __builtin_prefetch(&nodes_[node.next]);
+  last_seen_ = next;
+  if (!node.seen) {
+    node.seen = true;
+    ++seen_;
+  }
+  return next;
 }
 
 }  // namespace uscx::machine

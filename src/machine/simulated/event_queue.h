@@ -41,7 +41,7 @@ struct alignas(64) EventNode {
   u32 next = 0;
   u32 prev = 0;
   Where where = Where::kNowhere;
-  bool arrived = false;  // it came to where it is from the wheel
+  bool seen = false;  // by look_ahead()
   Event event{};
 
   bool before(const EventNode& o) const {
@@ -130,7 +130,7 @@ class EventQueue {
     const Handle event = list.first;
     EventNode& node = nodes_[event];
     node.where = Where::kNowhere;
-    taken_ += node.arrived;
+    forget_seen(event);
     list.first = node.next;
     if (list.first == kNone) {
       leave_list(number);
@@ -140,14 +140,11 @@ class EventQueue {
     return event;
   }
   static constexpr Handle kNone = ~0U;
-  /// Events that time came near to together, in order; they may have been disarmed since, or moved,
-  /// and others may have come. Changes with arrivals().
-  std::span<const Handle> arrived() const { return arrived_; }
-  /// Those of the microsecond after.
-  std::span<const Handle> coming() const { return coming_; }
-  u64 arrivals() const { return reached_; }
-  /// How many of arrived() are not there any more, more or less.
-  std::size_t taken() const { return taken_; }
+  /// The next event in order that this has not yet told of, of those of the coming microsecond or
+  /// two; or kNone. It may be disarmed or moved before it comes, and others may come before it.
+  Handle look_ahead();
+  /// How many events that look_ahead() told of are still to come.
+  u32 seen_ahead() const { return seen_; }
 
  private:
   using Where = EventNode::Where;
@@ -187,10 +184,16 @@ class EventQueue {
   Handle first_near() const { return near_[first_list()].first; }
 
   void link_near(Handle event);
-  void link_arrived(Handle event) {
-    nodes_[event].arrived = true;
-    link_near(event);
+  /// A near event that leaves: look_ahead() goes on behind the one before it.
+  void forget_seen(Handle event) {
+    EventNode& node = nodes_[event];
+    if (event == last_seen_) last_seen_ = node.prev;
+    seen_ -= node.seen;
+    node.seen = false;
   }
+  /// The first list that has any, from that of `slot`, a time in units of 16 ns; or the end of what
+  /// is near.
+  u64 next_slot(u64 slot) const;
   void unlink_near(Handle event);
   void remove(Handle event);
   void link(u32 bucket, Handle event);
@@ -203,7 +206,6 @@ class EventQueue {
   u32 drop_chunk(u32 chunk);
   void collect(u64 bucket);
   void collect_chunks(u32 head);
-  void sort_coming(u64 bucket);
   /// Makes sure that the bucket that was reached has the first event.
   void fill_near() {
     if (near_lists_[reached_ % 2] == 0) advance();
@@ -230,9 +232,12 @@ class EventQueue {
   std::array<u64, kWords> occupied_{};  // which buckets have any
   u64 occupied_words_ = 0;              // which words of occupied_ are not 0
   std::vector<Handle> free_;
-  std::vector<Handle> arrived_;
-  std::vector<Handle> coming_;
-  std::size_t taken_ = 0;
+  std::vector<Handle> collected_;
+  // Where look_ahead() is: in which list, as a time in units of 16 ns, and behind which event of
+  // it; kNone: before the first.
+  u64 seen_slot_ = 0;
+  Handle last_seen_ = kNone;
+  u32 seen_ = 0;
 };
 
 }  // namespace uscx::machine

@@ -13,22 +13,21 @@ namespace uscx::machine {
 /// memory. What the next ones need is fetched while this one is handled, in three steps, each of
 /// which finds what the one before it asked for.
 void SimulatedMachine::prefetch_coming() {
-  const auto arrived = queue_.arrived(), coming = queue_.coming();
-  if (queue_.arrivals() != arrivals_) {
-    arrivals_ = queue_.arrivals();
-    for (Ahead* step : {&first_, &second_, &third_}) step->next -= std::min(step->next, arrived_);
-    arrived_ = arrived.size();
+  constexpr u32 kFirst = 9, kSecond = 6, kThird = 3;  // events ahead
+  static_assert(kFirst <= kRing);
+  while (queue_.seen_ahead() < kFirst) {
+    const Handle event = queue_.look_ahead();
+    if (event == EventQueue::kNone) break;
+    ahead_[first_++ % kRing] = event;
+    prefetch_first(event);
   }
-  const std::size_t all = arrived.size() + coming.size();
-  const auto fetch = [&](Ahead& step, auto&& what) {
-    const std::size_t until = std::min(queue_.taken() + step.events, all);
-    for (; step.next < until; ++step.next) {
-      what(step.next < arrived.size() ? arrived[step.next] : coming[step.next - arrived.size()]);
-    }
-  };
-  fetch(first_, [this](Handle event) { prefetch_first(event); });
-  fetch(second_, [this](Handle event) { prefetch_second(event); });
-  fetch(third_, [this](Handle event) { prefetch_third(event); });
+  const u64 now = first_ - std::min<u64>(first_, queue_.seen_ahead());
+  for (second_ = std::max(second_, now); second_ < std::min(first_, now + kSecond); ++second_) {
+    prefetch_second(ahead_[second_ % kRing]);
+  }
+  for (third_ = std::max(third_, now); third_ < std::min(second_, now + kThird); ++third_) {
+    prefetch_third(ahead_[third_ % kRing]);
+  }
 }
 
 void SimulatedMachine::prefetch_first(Handle handle) const {

@@ -4,6 +4,7 @@
 // events of one instant come in the order they were scheduled.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <string>
 #include <vector>
@@ -103,11 +104,6 @@ class SimulatedMachine : public sched::Machine {
     if (c.since_ns != now_) account(c);
   }
   void account(Cpu& c);
-  // Which of the events that come is at a step of prefetch_coming(), how many events ahead of time.
-  struct Ahead {
-    std::size_t events;
-    std::size_t next = 0;
-  };
   void prefetch_coming();
   void prefetch_first(Handle event) const;
   void prefetch_second(Handle event) const;
@@ -140,10 +136,11 @@ class SimulatedMachine : public sched::Machine {
   bool stopping_ = false;
   CpuId handling_ = kNoCpu;  // whose kernel entry point is being run
   EventQueue queue_;
-  // Since when the events that come are known, and how many had arrived then.
-  u64 arrivals_ = 0;
-  std::size_t arrived_ = 0;
-  Ahead first_{9}, second_{6}, third_{3};
+  // The last events that were looked at ahead of time, by their number modulo the ring's size, and
+  // the number of the next one, for each step of prefetch_coming().
+  static constexpr u32 kRing = 16;
+  std::array<Handle, kRing> ahead_{};
+  u64 first_ = 0, second_ = 0, third_ = 0;
   std::vector<Cpu> cpus_;
   std::vector<sched::IrqWork*> own_work_;  // queued on `handling_` by its own handler
   u64 progress_every_ = 0;
