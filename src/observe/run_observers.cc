@@ -55,6 +55,7 @@ RunObservers::RunObservers(sched::Tracepoints& trace, u32 nr_cpus)
       fingerprint(trace, Steps::kTold),
       metrics(trace, nr_cpus, Steps::kTold) {
   subscribe_steps(trace, *this);
+  trace.task_comes.subscribe<&RunObservers::on_comes>(*this);
 }
 
 }  // namespace uscx::observe

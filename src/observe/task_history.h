@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <unordered_map>
@@ -48,6 +49,15 @@ class TaskHistory {
     if (p == nullptr || op == sched::ext::Op::kTick) return;
     last_ns_ = now.ns;
     add(*p, place(now, cpu, Kind::kCallback), static_cast<u32>(op));
+  }
+  /// Something of this task will be told soon.
+  void prefetch(u32 slot) const {
+    if (slot >= nr_slots_ || next_[slot] == kUnused) return;
+    const u32 next = next_[slot];
+    constexpr u32 kSoon = 4;  // events of one wakeup, or of one switch
+    const auto& events = rings_[slot].events;
+    __builtin_prefetch(&events[next], 1);
+    __builtin_prefetch(&events[std::min(next + kSoon, kDepth - 1)], 1);
   }
 
  private:

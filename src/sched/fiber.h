@@ -14,7 +14,8 @@ namespace uscx::sched {
 /// whoever resumed it. Pooled. With the sanitizers' fiber annotations.
 class Fiber {
  public:
-  static constexpr std::size_t kStackSize = std::size_t{512} * 1024;  // touched as far as it is used
+  static constexpr std::size_t kStackSize =
+      std::size_t{512} * 1024;  // touched as far as it is used
   Fiber();
   ~Fiber();
   Fiber(const Fiber&) = delete;

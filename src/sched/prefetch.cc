@@ -45,13 +45,26 @@ void prefetch_rq_parts(const Rq& rq) {
   fetch<near>(rq.ext);
   fetch<near>(&rq.dl->ext);
   const Task* p = rq.current();
-  fetch<near>(&p->se.nr_migrations);
+  fetch<near>(&rq.idle_task()->se.nr_migrations);
   if (p != rq.idle_task()) prefetch_task<near>(p);
 }
 
 template <Near near>
-void prefetch_local_dsq(const Rq& rq) {
+void prefetch_dispatch(const Rq& rq) {
   fetch_lines<near, offsetof(ext::Dsq, nr), offsetof(ext::Dsq, cursors)>(rq.ext->local_dsq);
+  if (ext::Sched* root = ext::impl_of(rq.ext->kernel).root) fetch<near>(&root->cpu(rq.id));
+}
+
+template <Near near>
+void prefetch_next(const Rq& rq) {
+  const Task* p = rq.ext->local_dsq->tasks.front();
+  if (p != nullptr) prefetch_task<near>(p);
+}
+
+template <Near near>
+void prefetch_wakeup_target(const Rq& rq) {
+  fetch<near>(rq.ext);
+  fetch<near>(&rq.dl->ext);
 }
 
 template <Near near>
@@ -69,8 +82,9 @@ template void prefetch_rq<Near::kFirstCache>(const Rq&);
 template void prefetch_rq<Near::kSecondCache>(const Rq&);
 template void prefetch_rq_parts<Near::kFirstCache>(const Rq&);
 template void prefetch_rq_parts<Near::kSecondCache>(const Rq&);
-template void prefetch_local_dsq<Near::kFirstCache>(const Rq&);
-template void prefetch_local_dsq<Near::kSecondCache>(const Rq&);
+template void prefetch_dispatch<Near::kFirstCache>(const Rq&);
+template void prefetch_next<Near::kFirstCache>(const Rq&);
+template void prefetch_wakeup_target<Near::kFirstCache>(const Rq&);
 template void prefetch_task<Near::kFirstCache>(const Task*);
 template void prefetch_task<Near::kSecondCache>(const Task*);
 template void prefetch_behaviour<Near::kFirstCache>(const Task&);

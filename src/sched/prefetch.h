@@ -22,7 +22,13 @@ template <Near near = Near::kFirstCache>
 void prefetch_rq_parts(const Rq& rq);
 /// And then: reads what prefetch_rq_parts() asked for.
 template <Near near = Near::kFirstCache>
-void prefetch_local_dsq(const Rq& rq);
+void prefetch_dispatch(const Rq& rq);
+/// And at last, where who runs now will be switched from: the first task of the local DSQ, if any.
+template <Near near = Near::kFirstCache>
+void prefetch_next(const Rq& rq);
+/// A task is woken there. Reads what prefetch_rq() asked for.
+template <Near near = Near::kFirstCache>
+void prefetch_wakeup_target(const Rq& rq);
 /// The task will be woken, or stop running, soon. Not read.
 template <Near near = Near::kFirstCache>
 void prefetch_task(const Task* p);

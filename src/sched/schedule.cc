@@ -143,7 +143,7 @@ bool Kernel::Private::schedule(CpuId cpu, ScheduleMode mode) {
   // Looked at with the lock: without it prev may run, and die, on another CPU.
   const bool dead = prev.__state == TASK_DEAD;
   k.rq_unlock(rq);
-  if (next->pending_signals != 0) interrupt_user_mode(rq);
+  if (next != rq.idle_task() && next->pending_signals != 0) interrupt_user_mode(rq);
   if (rq.balance_push) balance_push(rq);
   if (dead) task_is_dead(prev);
   if (k.explored()) k.ext_->schedule_done(rq);

@@ -76,6 +76,10 @@ struct Tracepoints {
   Tracepoint<Nanos, std::string_view /*path*/, u64 /*id*/> cgroup_mkdir;
   Tracepoint<Nanos, std::string_view /*path*/, u64 /*id*/> cgroup_rmdir;
 
+  /// A hint: events of the task that has this slot (Task::slot) are likely to come soon, so that
+  /// what is kept of it may be fetched. Neither is every event announced, nor does each come.
+  Tracepoint<u32 /*slot*/> task_comes;
+
   // sched_ext
   /// A callback of the BPF scheduler returned. `result` as the callback's prototype has it.
   Tracepoint<Nanos, CpuId, ext::Op, const Task* /*subject*/, u64 /*result*/> scx_callback;

@@ -145,7 +145,7 @@ bool Kernel::wake_up(Task& p, u32 state, int wake_flags) {
     return true;
   }
   const CpuId cpu = priv.select_task_rq(p, p.wake_cpu, &wake_flags);
-  if (cpu != this_cpu_ && outgrows_cache()) prefetch_rq(rq(cpu));
+  if (cpu != this_cpu_ && outgrows_cache()) prefetch_wakeup_target(rq(cpu));
   if (p.cpu != cpu) {
     wake_flags |= WF_MIGRATED;
     set_task_cpu(p, cpu);

@@ -133,8 +133,16 @@ void EventQueue::link_near(Handle event) {
   u64& lists = near_lists_[number / 64];
   if ((lists & (1ULL << (number % 64))) == 0) {
     lists |= 1ULL << (number % 64);
-    list = {event, event};
+    list = {event, event, node.time};
     node.next = node.prev = kNone;
+    return;
+  }
+  if (node.time > list.last_time) {
+    node.prev = list.last;
+    node.next = kNone;
+    nodes_[list.last].next = event;
+    list.last = event;
+    list.last_time = node.time;
     return;
   }
   Handle before = list.last;
@@ -143,6 +151,7 @@ void EventQueue::link_near(Handle event) {
   node.next = before == kNone ? list.first : nodes_[before].next;
   (before == kNone ? list.first : nodes_[before].next) = event;
   (node.next == kNone ? list.last : nodes_[node.next].prev) = event;
+  // Its time is that of the last already, whether it is the last now or not.
 }
 
 void EventQueue::unlink_near(Handle event) {
@@ -152,7 +161,11 @@ void EventQueue::unlink_near(Handle event) {
   NearList& list = near_[number];
   (node.prev == kNone ? list.first : nodes_[node.prev].next) = node.next;
   (node.next == kNone ? list.last : nodes_[node.next].prev) = node.prev;
-  if (list.first == kNone) leave_list(number);
+  if (list.first == kNone) {
+    leave_list(number);
+  } else if (node.next == kNone) {
+    list.last_time = nodes_[node.prev].time;
+  }
 }
 
 /// To a bucket that has events.
@@ -319,7 +332,12 @@ EventQueue::Handle EventQueue::look_ahead() {
     next = near_[slot % kNearLists].first;
   }
   EventNode& node = nodes_[next];
-  if (node.next != kNone) __builtin_prefetch(&nodes_[node.next]);
+  Handle after = node.next;
+  if (after == kNone) {
+    const u64 slot = next_slot(seen_slot_ + 1);
+    after = slot == (reached_ + 2) * 64 ? next : near_[slot % kNearLists].first;
+  }
+  __builtin_prefetch(&nodes_[after]);
   last_seen_ = next;
   if (!node.seen) {
     node.seen = true;

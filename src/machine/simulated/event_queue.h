@@ -30,6 +30,7 @@ struct Event {
                            // idle
   // kTimer: who had the CPU when it was armed, and likely sleeps; or null. A hint: not to be read.
   const sched::Task* sleeper = nullptr;
+  u32 slot = 0;  // of that task
 };
 
 /// An event and where it is while it is armed: one cache line. `next` is its place where it is in
@@ -158,6 +159,7 @@ class EventQueue {
   static constexpr u32 kNearLists = 128;
   struct NearList {
     Handle first, last;
+    u64 last_time;  // so that who comes behind it need not read it
   };
   /// Part of a bucket: what comes in it, in no order. A bucket of several, of which only the first
   /// has room, is still read without waiting for one event to find the next.

@@ -10,10 +10,10 @@
 namespace uscx::machine {
 
 /// With more CPUs and tasks than the cache holds, most of an event's time would go into waiting for
-/// memory. What the next ones need is fetched while this one is handled, in three steps, each of
+/// memory. What the next ones need is fetched while this one is handled, in four steps, each of
 /// which finds what the one before it asked for.
 void SimulatedMachine::prefetch_coming() {
-  constexpr u32 kFirst = 9, kSecond = 6, kThird = 3;  // events ahead
+  constexpr u32 kFirst = 4, kSecond = 3, kThird = 2, kFourth = 1;  // events ahead
   static_assert(kFirst <= kRing);
   while (queue_.seen_ahead() < kFirst) {
     const Handle event = queue_.look_ahead();
@@ -27,6 +27,9 @@ void SimulatedMachine::prefetch_coming() {
   }
   for (third_ = std::max(third_, now); third_ < std::min(second_, now + kThird); ++third_) {
     prefetch_third(ahead_[third_ % kRing]);
+  }
+  for (fourth_ = std::max(fourth_, now); fourth_ < std::min(third_, now + kFourth); ++fourth_) {
+    prefetch_fourth(ahead_[fourth_ % kRing]);
   }
 }
 
@@ -45,13 +48,20 @@ void SimulatedMachine::prefetch_second(Handle handle) const {
 
 void SimulatedMachine::prefetch_third(Handle handle) const {
   const Event& event = queue_.at(handle);
-  sched::prefetch_local_dsq(kernel_->rq(event.cpu));
+  sched::prefetch_dispatch(kernel_->rq(event.cpu));
   const Cpu& c = cpus_[static_cast<u32>(event.cpu)];
   if (event.kind != Kind::kProgress) {
     queue_.prefetch(c.progress);
-  } else if (c.task != nullptr && c.task->behaviour) {
-    sched::prefetch_behaviour(*c.task);
+    if (event.sleeper != nullptr) kernel_->trace().task_comes(event.slot);
+  } else if (c.task != nullptr) {
+    kernel_->trace().task_comes(c.task->slot);
+    if (c.task->behaviour) sched::prefetch_behaviour(*c.task);
   }
+}
+
+void SimulatedMachine::prefetch_fourth(Handle handle) const {
+  const Event& event = queue_.at(handle);
+  if (event.kind == Kind::kResched) sched::prefetch_next(kernel_->rq(event.cpu));
 }
 
 }  // namespace uscx::machine

@@ -312,6 +312,7 @@ void SimulatedMachine::timer_start(sched::Timer& timer, Nanos expires, CpuId cpu
   USCX_ASSERT(event.kind == Kind::kTimer && event.target == &timer);
   event.cpu = cpu;
   event.sleeper = handling_ == kNoCpu ? nullptr : at(handling_).task;
+  event.slot = event.sleeper != nullptr ? event.sleeper->slot : 0;
   timer.expires_ns = expires.ns;
   queue_.arm(timer.slot, std::max(expires.ns, now_));
 }

@@ -108,6 +108,7 @@ class SimulatedMachine : public sched::Machine {
   void prefetch_first(Handle event) const;
   void prefetch_second(Handle event) const;
   void prefetch_third(Handle event) const;
+  void prefetch_fourth(Handle event) const;
   void settle(Cpu& c);
   void settle_other(Cpu& c);  // settle(), out of line: of a CPU whose entry this is not
   u64 time_left(const Cpu& c) const;
@@ -138,9 +139,9 @@ class SimulatedMachine : public sched::Machine {
   EventQueue queue_;
   // The last events that were looked at ahead of time, by their number modulo the ring's size, and
   // the number of the next one, for each step of prefetch_coming().
-  static constexpr u32 kRing = 16;
+  static constexpr u32 kRing = 4;
   std::array<Handle, kRing> ahead_{};
-  u64 first_ = 0, second_ = 0, third_ = 0;
+  u64 first_ = 0, second_ = 0, third_ = 0, fourth_ = 0;
   std::vector<Cpu> cpus_;
   std::vector<sched::IrqWork*> own_work_;  // queued on `handling_` by its own handler
   u64 progress_every_ = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Idle tracking as the rest of sched_ext uses it.
 #include "sched/ext/idle_state.h"
+#include "sched/prefetch.h"
 
 namespace uscx::sched::ext {
 
@@ -35,7 +36,10 @@ s32 select_cpu_dfl(Sched& sch, Task& p, CpuId prev_cpu, u64 wake_flags, const ab
       .waker_exiting = (k.current().flags & PF_EXITING) != 0,
       .waker_local_dsq_empty = k.this_rq().scx.local_dsq.nr == 0,
   };
-  return idle_of(sch).select_cpu(request, prev_cpu, wake_flags, allowed, flags);
+  const s32 cpu = idle_of(sch).select_cpu(request, prev_cpu, wake_flags, allowed, flags);
+  // It is likely to be woken, which touches all that an entry there does.
+  if (cpu >= 0 && cpu != k.cpu() && k.outgrows_cache()) prefetch_rq(k.rq(cpu));
+  return cpu;
 }
 
 u32 Ext::any_and_distribute(const abi::cpumask& a, const abi::cpumask& b) {

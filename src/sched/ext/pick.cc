@@ -16,7 +16,9 @@ using Events = abi::scx_event_stats;
 Verdict dispatch_sched(Sched& sch, Rq& rq, Task& prev) {
   Kernel& kernel = sch.kernel;
   SchedCpu& cpu = sch.cpu(rq.id);
-  const bool prev_on_sch = task_is_ext(kernel, prev) && task_on_sched(sch, prev);
+  // An idle task is known by its address, so that these lines of it need not be read.
+  const bool prev_idle = &prev == rq.idle_task();
+  const bool prev_on_sch = !prev_idle && task_is_ext(kernel, prev) && task_on_sched(sch, prev);
   if (consume_global_dsq(sch, rq)) return abi::SCX_DSP_LOCAL;
 
   if (bypass_dsp_enabled(sch)) {
@@ -36,7 +38,9 @@ Verdict dispatch_sched(Sched& sch, Rq& rq, Task& prev) {
     call_op(sch, Op::kDispatch, &rq,
             {static_cast<u64>(static_cast<s64>(rq.id)), prev_on_sch ? prev.address() : 0});
     flush_dispatch_buf(sch, rq);
-    if ((prev.scx.flags & abi::SCX_TASK_QUEUED) && prev.scx.slice != 0) return abi::SCX_DSP_PREV;
+    if (!prev_idle && (prev.scx.flags & abi::SCX_TASK_QUEUED) && prev.scx.slice != 0) {
+      return abi::SCX_DSP_PREV;
+    }
     if (rq.scx.local_dsq.nr != 0) return abi::SCX_DSP_LOCAL;
     if (consume_global_dsq(sch, rq)) return abi::SCX_DSP_LOCAL;
     // It dispatches, but never to here: let the CPU go on and come back, so that the watchdog and
@@ -61,8 +65,9 @@ void acquire_cpu(Sched& sch, Rq& rq) {
 Verdict decide(Sched& root, Rq& rq, Task& prev) {
   Kernel& kernel = root.kernel;
   acquire_cpu(root, rq);
-  const bool prev_queued = (prev.scx.flags & abi::SCX_TASK_QUEUED) != 0;
-  if (task_is_ext(kernel, prev)) {
+  const bool prev_idle = &prev == rq.idle_task();
+  const bool prev_queued = !prev_idle && (prev.scx.flags & abi::SCX_TASK_QUEUED) != 0;
+  if (!prev_idle && task_is_ext(kernel, prev)) {
     update_curr(rq);
     // It was interrupted, or another class came and went: what is left of its slice is its own.
     if (prev_queued && prev.scx.slice != 0 && !bypassing(*task_sched(prev), rq.id)) {
@@ -74,7 +79,7 @@ Verdict decide(Sched& root, Rq& rq, Task& prev) {
   if (verdict != abi::SCX_DSP_NONE) return verdict;
 
   // Nothing else: prev goes on, unless the scheduler wants to be asked about that (ENQ_LAST).
-  if (prev.scx.flags & abi::SCX_TASK_QUEUED) {
+  if (!prev_idle && (prev.scx.flags & abi::SCX_TASK_QUEUED)) {
     Sched& sch = *task_sched(prev);
     if (!(sch.ops.flags & abi::SCX_OPS_ENQ_LAST) || bypassing(sch, rq.id)) {
       add_event(sch, &Events::SCX_EV_DISPATCH_KEEP_LAST, 1);
