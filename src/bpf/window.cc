@@ -35,6 +35,7 @@ constexpr u64 kSpanSize = 1ULL << kSpanShift;
 constexpr u32 kSpans = AddressWindow::kSize >> kSpanShift;
 constexpr u64 kSpanTableBytes = u64{kSpans} * sizeof(Span);
 constexpr u64 kPage = 4096;
+constexpr u64 kHugePage = 2ULL << 20;
 constexpr u64 kChunk = 64ULL << 20;  // the range becomes usable in these: whole huge pages
 
 constexpr std::array<u32, 36> kClassSizes = {
@@ -91,6 +92,20 @@ void reserve(u64 offset, u64 length) {
   void* at = mmap(at_offset(offset), length, PROT_NONE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
   if (at == MAP_FAILED) out_of_memory("cannot reserve the address window");
+}
+
+/// Address space for `length` bytes, which are whole huge pages, that begins like one: what is moved
+/// there from one of the range stays in huge pages.
+u64 reserve_anywhere(u64 length) {
+  void* at = mmap(nullptr, length + kHugePage, PROT_NONE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED) out_of_memory("cannot move the address window away");
+  const u64 start = reinterpret_cast<u64>(at);
+  const u64 aligned = (start + kHugePage - 1) & ~(kHugePage - 1);
+  if (aligned > start) munmap(at, aligned - start);
+  const u64 tail = start + kHugePage - aligned;
+  if (tail > 0) munmap(reinterpret_cast<void*>(aligned + length), tail);
+  return aligned;
 }
 
 }  // namespace
@@ -233,9 +248,7 @@ void AddressWindow::Impl::move_own(u64 from, u64 to) const {
 /// Gives the range to whoever comes next. Its files are there no more.
 void AddressWindow::Impl::leave() {
   if (usable > 0) {
-    void* at = mmap(nullptr, usable, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (at == MAP_FAILED) out_of_memory("cannot move the address window away");
-    parked = reinterpret_cast<u64>(at);
+    parked = reserve_anywhere(usable);
     move_own(kBase, parked);
   }
   reserve(0, kSize);
