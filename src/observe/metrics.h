@@ -64,6 +64,11 @@ class Metrics {
   /// Affinity is not looked at: a pinned task's wait counts too.
   u64 idle_while_waiting_ns() const { return idle_while_waiting_ns_; }
 
+  /// Something of this task will be told soon.
+  void prefetch(u32 slot) const {
+    if (slot < nr_slots_) __builtin_prefetch(&tasks_[slot], 1);
+  }
+
   // See steps.h.
   void on_switch(Nanos now, CpuId cpu, const sched::Task& prev, u32 state,
                  const sched::Task& next) {

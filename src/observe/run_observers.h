@@ -22,7 +22,10 @@ class RunObservers {
   void on_switch(Nanos now, CpuId cpu, const sched::Task& prev, u32 state, const sched::Task& next);
   void on_wakeup(Nanos now, CpuId cpu, const sched::Task& p, CpuId to);
   void on_migrate(Nanos now, const sched::Task& p, CpuId from, CpuId to);
-  void on_comes(u32 slot) { history.prefetch(slot); }
+  void on_comes(u32 slot) {
+    history.prefetch(slot);
+    metrics.prefetch(slot);
+  }
   void on_callback(Nanos now, CpuId cpu, sched::ext::Op op, const sched::Task* p, u64 result);
 
  private:

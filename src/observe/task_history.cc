@@ -32,7 +32,6 @@ inline void TaskHistory::on_dsq(Nanos now, const Task& p, u64 dsq, bool on, u32)
 void TaskHistory::forget(const Task& p) {
   if (p.slot >= nr_slots_) return;
   rings_[p.slot] = {};
-  next_[p.slot] = kUnused;
 }
 
 [[gnu::cold]] void TaskHistory::on_wide_dsq(Nanos now, const Task& p, u64 dsq, bool on) {
@@ -49,7 +48,7 @@ u64 TaskHistory::dsq_id(u32 detail) const {
 
 /// One function for all kinds: what is called from everywhere lies in the cache.
 [[gnu::noinline]] void TaskHistory::add(const Task& p, u64 place, u32 detail) {
-  if (p.slot >= nr_slots_ || next_[p.slot] == kUnused) [[unlikely]]
+  if (p.slot >= nr_slots_ || rings_[p.slot].pid == 0) [[unlikely]]
     return begin_and_add(p, place, detail);
   put(p, place, detail);
 }
@@ -58,11 +57,9 @@ u64 TaskHistory::dsq_id(u32 detail) const {
   if (p.slot >= nr_slots_) {
     const std::size_t size = std::max<std::size_t>(p.slot + 1, rings_.size() * 2);
     rings_.resize(size);
-    next_.resize(size, kUnused);
     nr_slots_ = static_cast<u32>(size);
   }
   rings_[p.slot].pid = p.pid;
-  next_[p.slot] = 0;
   put(p, place, detail);
 }
 
@@ -116,9 +113,8 @@ std::vector<std::string> TaskHistory::lines(Pid pid) const {
   std::vector<std::string> out;
   const auto ring = std::ranges::find(rings_, pid, &Ring::pid);
   if (ring == rings_.end() || pid == 0) return out;
-  const u32 next = next_[static_cast<std::size_t>(ring - rings_.begin())];
   for (u32 i = 0; i < kDepth; ++i) {
-    const Event& event = ring->events[(next + i) % kDepth];
+    const Event& event = ring->events[(ring->next + i) % kDepth];
     if (event.kind() != Kind::kNone) out.push_back(format(event));
   }
   return out;

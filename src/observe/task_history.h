@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <string>
 #include <unordered_map>
@@ -52,12 +51,10 @@ class TaskHistory {
   }
   /// Something of this task will be told soon.
   void prefetch(u32 slot) const {
-    if (slot >= nr_slots_ || next_[slot] == kUnused) return;
-    const u32 next = next_[slot];
-    constexpr u32 kSoon = 4;  // events of one wakeup, or of one switch
-    const auto& events = rings_[slot].events;
-    __builtin_prefetch(&events[next], 1);
-    __builtin_prefetch(&events[std::min(next + kSoon, kDepth - 1)], 1);
+    if (slot >= nr_slots_) return;
+    const Ring& ring = rings_[slot];
+    __builtin_prefetch(&ring, 1);
+    __builtin_prefetch(&ring.events.back(), 1);
   }
 
  private:
@@ -102,8 +99,8 @@ class TaskHistory {
   static_assert(sizeof(Event) == 12);
   /// Of whole lines: a task's are its own. A store that misses them is not waited for.
   struct alignas(64) Ring {
-    Pid pid = 0;  // 0: no task has this slot
-    u32 unused = 0;
+    Pid pid = 0;   // 0: no task has this slot
+    u32 next = 0;  // the place of the next event
     std::array<Event, kDepth> events;
   };
   static_assert(sizeof(Ring) == 128);
@@ -121,10 +118,10 @@ class TaskHistory {
   void forget(const sched::Task& p);
   /// Of a task that has a place in here.
   void put(const sched::Task& p, u64 place, u32 detail) {
-    u8& next = next_[p.slot];
-    const u32 at = next;
-    rings_[p.slot].events[at] = Event(place, detail);
-    next = at == kDepth - 1 ? 0 : static_cast<u8>(at + 1);
+    Ring& ring = rings_[p.slot];
+    const u32 at = ring.next;
+    ring.events[at] = Event(place, detail);
+    ring.next = at == kDepth - 1 ? 0 : at + 1;
   }
   u64 whole_time(const Event& event) const;
   std::string format(const Event& event) const;
@@ -133,13 +130,8 @@ class TaskHistory {
   /// or, of one that does not fit, the place in wide_dsqs_.
   static constexpr u32 kWide = 1U << 31;
 
-  static constexpr u8 kUnused = 0xff;
-
   u64 last_ns_ = 0;  // of the last event
   u32 nr_slots_ = 0;
-  /// By slot: the place of the next event, or kUnused. One byte each, so that they stay in the
-  /// cache.
-  std::vector<u8> next_;
   std::vector<Ring> rings_;  // by slot
   std::vector<u64> wide_dsqs_;
   std::unordered_map<u64, u32> wide_numbers_;

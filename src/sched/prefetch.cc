@@ -55,10 +55,8 @@ void prefetch_dispatch(const Rq& rq) {
   if (ext::Sched* root = ext::impl_of(rq.ext->kernel).root) fetch<near>(&root->cpu(rq.id));
 }
 
-template <Near near>
-void prefetch_next(const Rq& rq) {
-  const Task* p = rq.ext->local_dsq->tasks.front();
-  if (p != nullptr) prefetch_task<near>(p);
+const Task* next_on_local_dsq(const Rq& rq) {
+  return rq.ext->local_dsq->tasks.front();
 }
 
 template <Near near>
@@ -83,7 +81,6 @@ template void prefetch_rq<Near::kSecondCache>(const Rq&);
 template void prefetch_rq_parts<Near::kFirstCache>(const Rq&);
 template void prefetch_rq_parts<Near::kSecondCache>(const Rq&);
 template void prefetch_dispatch<Near::kFirstCache>(const Rq&);
-template void prefetch_next<Near::kFirstCache>(const Rq&);
 template void prefetch_wakeup_target<Near::kFirstCache>(const Rq&);
 template void prefetch_task<Near::kFirstCache>(const Task*);
 template void prefetch_task<Near::kSecondCache>(const Task*);

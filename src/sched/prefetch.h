@@ -23,9 +23,9 @@ void prefetch_rq_parts(const Rq& rq);
 /// And then: reads what prefetch_rq_parts() asked for.
 template <Near near = Near::kFirstCache>
 void prefetch_dispatch(const Rq& rq);
-/// And at last, where who runs now will be switched from: the first task of the local DSQ, if any.
-template <Near near = Near::kFirstCache>
-void prefetch_next(const Rq& rq);
+/// Who will be switched to where that is known: the first task of the local DSQ, or null. Reads what
+/// prefetch_dispatch() asked for.
+const Task* next_on_local_dsq(const Rq& rq);
 /// A task is woken there. Reads what prefetch_rq() asked for.
 template <Near near = Near::kFirstCache>
 void prefetch_wakeup_target(const Rq& rq);

@@ -12,7 +12,12 @@ namespace uscx::machine {
 /// With more CPUs and tasks than the cache holds, most of an event's time would go into waiting for
 /// memory. What the next ones need is fetched while this one is handled, in four steps, each of
 /// which finds what the one before it asked for.
-void SimulatedMachine::prefetch_coming() {
+void SimulatedMachine::prefetch_coming(const Event& now_handled) {
+  // What was asked for an event ago is there: who the task is that will be switched to.
+  if (now_handled.kind == Kind::kResched) {
+    const sched::Task* next = sched::next_on_local_dsq(kernel_->rq(now_handled.cpu));
+    if (next != nullptr) kernel_->trace().task_comes(next->slot);
+  }
   constexpr u32 kFirst = 4, kSecond = 3, kThird = 2, kFourth = 1;  // events ahead
   static_assert(kFirst <= kRing);
   while (queue_.seen_ahead() < kFirst) {
@@ -61,7 +66,9 @@ void SimulatedMachine::prefetch_third(Handle handle) const {
 
 void SimulatedMachine::prefetch_fourth(Handle handle) const {
   const Event& event = queue_.at(handle);
-  if (event.kind == Kind::kResched) sched::prefetch_next(kernel_->rq(event.cpu));
+  if (event.kind != Kind::kResched) return;
+  const sched::Task* next = sched::next_on_local_dsq(kernel_->rq(event.cpu));
+  if (next != nullptr) sched::prefetch_task(next);
 }
 
 }  // namespace uscx::machine

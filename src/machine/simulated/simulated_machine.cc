@@ -114,7 +114,7 @@ OrError<SimulatedMachine::Ended> SimulatedMachine::run_events(Nanos deadline, co
     if (is_off(queue_.at(event))) continue;
     if (time != now_) events_at_now_ = 0;
     now_ = time;
-    if (large) prefetch_coming();
+    if (large) prefetch_coming(queue_.at(event));
     if (++events_at_now_ > kMaxEventsPerInstant) [[unlikely]]
       return std::unexpected(stuck(queue_.at(event)));
     ++events_;

@@ -104,7 +104,7 @@ class SimulatedMachine : public sched::Machine {
     if (c.since_ns != now_) account(c);
   }
   void account(Cpu& c);
-  void prefetch_coming();
+  void prefetch_coming(const Event& now_handled);
   void prefetch_first(Handle event) const;
   void prefetch_second(Handle event) const;
   void prefetch_third(Handle event) const;
