@@ -105,6 +105,22 @@ struct alignas(64) DlServer final : DlEntity {
   u64 reserved_ns = kRuntimeNs;  // of every period (dl_runtime)
 };
 
+/// Of active CPUs: what their servers have reserved, in 1/2^20 of a CPU, and what they can do.
+struct DlBandwidth {
+  u64 servers = 0;
+  u64 capacity = 0;  // 1024 for a whole CPU
+  u64 nr_cpus = 0;
+  bool operator==(const DlBandwidth&) const = default;
+  DlBandwidth& operator+=(const DlBandwidth& o) {
+    servers += o.servers, capacity += o.capacity, nr_cpus += o.nr_cpus;
+    return *this;
+  }
+  DlBandwidth& operator-=(const DlBandwidth& o) {
+    servers -= o.servers, capacity -= o.capacity, nr_cpus -= o.nr_cpus;
+    return *this;
+  }
+};
+
 /// What is queued on a runqueue, by deadline: the running task stays.
 struct DlRq {
   DlRq(Rq& rq, SchedClass& fair_class, SchedClass& ext_class);

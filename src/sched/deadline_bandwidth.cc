@@ -15,25 +15,23 @@ constexpr u64 kFullCapacity = 1024;
 
 }  // namespace
 
+DlBandwidth Kernel::Private::dl_bw_of(const Rq& rq) const {
+  if (!rq.active) return {};
+  return {.servers = rq.dl->total_bw(),
+          .capacity = k.machine_.topology().cpus[static_cast<u32>(rq.id)].capacity,
+          .nr_cpus = 1};
+}
+
 bool Kernel::Private::dl_bw_overflows(u64 old_bw, u64 new_bw) {
-  u64 total = dl_tasks_bw, capacity = 0;
-  for (const Rq* rq : k.rqs_) {
-    if (!rq->active) continue;
-    total += rq->dl->total_bw();
-    capacity += k.machine_.topology().cpus[static_cast<u32>(rq->id)].capacity;
-  }
-  return kWholeCpu * capacity / kFullCapacity < total - old_bw + new_bw;
+  const u64 total = dl_tasks_bw + dl_bw.servers;
+  return kWholeCpu * dl_bw.capacity / kFullCapacity < total - old_bw + new_bw;
 }
 
 bool Kernel::Private::dl_bw_needs(CpuId cpu) {
-  u64 servers = 0, capacity = 0, nr_active = 0;
-  for (const Rq* rq : k.rqs_) {
-    if (!rq->active || rq->id == cpu) continue;
-    servers += rq->dl->total_bw();
-    capacity += k.machine_.topology().cpus[static_cast<u32>(rq->id)].capacity;
-    ++nr_active;
-  }
-  return nr_active == 0 || kWholeCpu * capacity / kFullCapacity < servers + dl_tasks_bw;
+  DlBandwidth others = dl_bw;
+  others -= dl_bw_of(k.rq(cpu));
+  return others.nr_cpus == 0 ||
+         kWholeCpu * others.capacity / kFullCapacity < others.servers + dl_tasks_bw;
 }
 
 Result<void> Kernel::Private::dl_set_parameters(Task& p, int policy,

@@ -160,7 +160,7 @@ Result<void> DlServer::set_runtime(Kernel& kernel, u64 ns) {
   kernel.rq_lock(rq);
   kernel.update_rq_clock(rq);
   priv.dl_server_stop(*this);
-  reserved_ns = ns;
+  priv.dl_bw_change(rq, [&] { reserved_ns = ns; });
   runtime_ns = 0;
   deadline_ns = 0;
   priv.dl_server_start(*this);
@@ -172,14 +172,14 @@ bool Kernel::Private::dl_server_attach(DlServer& s, u32 nr_running) {
   if (s.attached) return true;
   const u64 wanted = dl_bandwidth(DlServer::kPeriodNs, s.reserved_ns);
   if (s.rq.active && dl_bw_overflows(0, wanted)) return false;
-  s.attached = true;
+  dl_bw_change(s.rq, [&] { s.attached = true; });
   if (nr_running > 0) dl_server_start(s);
   return true;
 }
 
 void Kernel::Private::dl_server_detach(DlServer& s) {
   dl_server_stop(s);
-  s.attached = false;
+  dl_bw_change(s.rq, [&] { s.attached = false; });
 }
 
 }  // namespace uscx::sched

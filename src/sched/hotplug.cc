@@ -99,7 +99,8 @@ void Kernel::Private::set_cpu_online(CpuId cpu, bool online) {
 }
 
 void Kernel::Private::set_cpu_active(CpuId cpu, bool active) {
-  k.rq(cpu).active = active;
+  Rq& rq = k.rq(cpu);
+  dl_bw_change(rq, [&] { rq.active = active; });
   if (active) {
     bitmap::set(k.active_mask_->bits, static_cast<u32>(cpu));
   } else {

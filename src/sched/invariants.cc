@@ -157,6 +157,10 @@ void Invariants::check_rq(Rq& rq) {
 
 void Invariants::check_counts() {
   const u32 nr_cpus = kernel_.nr_cpus();
+  const Kernel::Private& priv = KernelInternals::of(kernel_);
+  DlBandwidth counted;
+  for (u32 i = 0; i < nr_cpus; ++i) counted += priv.dl_bw_of(kernel_.rq(static_cast<CpuId>(i)));
+  USCX_HOLDS(counted == priv.dl_bw, kernel_.rq(0));
   std::vector<u32> fair(nr_cpus), rt(nr_cpus), scx(nr_cpus);
   // All there are: one that has told its parent of its end runs for a little longer, off the list.
   auto& tasks = KernelInternals::of(kernel_).all_tasks;

@@ -238,6 +238,7 @@ Kernel::Kernel(const KernelConfig& config, Machine& machine)
     rq->dl_owner = std::make_shared<DlRq>(*rq, *fair_, ext_class());
     rq->dl = rq->dl_owner.get();
     rq->dl->fair.attached = true;  // the other when there is a scheduler
+    private_->dl_bw += private_->dl_bw_of(*rq);
   }
   for (Rq* rq : rqs_) ext_->init_task_entity(*rq->idle_task());
   ext_->register_bpf();

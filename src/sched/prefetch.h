@@ -11,29 +11,20 @@ namespace uscx::sched {
 struct Rq;
 struct Task;
 
-/// How near: to be used at once, or soon, by when the first cache would have lost it again.
-enum class Near : u8 { kFirstCache, kSecondCache };
-
 /// A kernel entry on the runqueue's CPU comes soon.
-template <Near near = Near::kFirstCache>
 void prefetch_rq(const Rq& rq);
 /// The same, a little later: reads `rq` to find what hangs on it, and who runs there.
-template <Near near = Near::kFirstCache>
 void prefetch_rq_parts(const Rq& rq);
 /// And then: reads what prefetch_rq_parts() asked for.
-template <Near near = Near::kFirstCache>
 void prefetch_dispatch(const Rq& rq);
-/// Who will be switched to where that is known: the first task of the local DSQ, or null. Reads what
-/// prefetch_dispatch() asked for.
+/// Who will be switched to where that is known: the first task of the local DSQ, or null. Reads
+/// what prefetch_dispatch() asked for.
 const Task* next_on_local_dsq(const Rq& rq);
 /// A task is woken there. Reads what prefetch_rq() asked for.
-template <Near near = Near::kFirstCache>
 void prefetch_wakeup_target(const Rq& rq);
 /// The task will be woken, or stop running, soon. Not read.
-template <Near near = Near::kFirstCache>
 void prefetch_task(const Task* p);
 /// The task, which has a behaviour, is asked for its next step soon. Reads it.
-template <Near near = Near::kFirstCache>
 void prefetch_behaviour(const Task& p);
 
 }  // namespace uscx::sched

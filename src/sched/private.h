@@ -10,6 +10,7 @@
 #include "base/intrusive_list.h"
 #include "bpf/host.h"
 #include "sched/cgroup.h"
+#include "sched/deadline.h"
 #include "sched/ext/ext.h"
 #include "sched/identity.h"
 #include "sched/kernel.h"
@@ -96,6 +97,8 @@ struct Kernel::Private {
   bool backtrace_in_progress = false;
   std::unique_ptr<Identities> identities;
   std::vector<abi::cpumask*> cpumasks_of;  // by CpuId, made when needed
+  // Of all active CPUs. Kept, since each of thousands of CPUs asks when its server is attached.
+  DlBandwidth dl_bw;
   u64 dl_tasks_bw = 0;  // what SCHED_DEADLINE tasks have reserved, in 1/2^20 of a CPU
   std::vector<std::shared_ptr<DlTask>> dl_inactive;  // of tasks that are gone, until the 0-lag time
   u64 untold_charge_ns = 0;                          // of the entry in progress
@@ -214,6 +217,14 @@ struct Kernel::Private {
   bool dl_start_timer(DlServer& server);
 
   // deadline_bandwidth.cc
+  /// What a runqueue's CPU adds to `dl_bw`. `change` makes it another.
+  DlBandwidth dl_bw_of(const Rq& rq) const;
+  template <class Fn>
+  void dl_bw_change(Rq& rq, Fn change) {
+    dl_bw -= dl_bw_of(rq);
+    change();
+    dl_bw += dl_bw_of(rq);
+  }
   /// Whether the active CPUs lack bandwidth for `new_bw` in place of `old_bw`. Linux:
   /// __dl_overflow().
   bool dl_bw_overflows(u64 old_bw, u64 new_bw);

@@ -18,7 +18,9 @@ void SimulatedMachine::prefetch_coming(const Event& now_handled) {
     const sched::Task* next = sched::next_on_local_dsq(kernel_->rq(now_handled.cpu));
     if (next != nullptr) kernel_->trace().task_comes(next->slot);
   }
-  constexpr u32 kFirst = 4, kSecond = 3, kThird = 2, kFourth = 1;  // events ahead
+  // Events ahead. One is long enough for memory to answer; what is asked for longer before is lost
+  // from the first cache again.
+  constexpr u32 kFirst = 4, kSecond = 3, kThird = 2, kFourth = 1;
   static_assert(kFirst <= kRing);
   while (queue_.seen_ahead() < kFirst) {
     const Handle event = queue_.look_ahead();
