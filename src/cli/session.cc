@@ -67,6 +67,8 @@ Session::Session(const RunPlan& plan, machine::MachineSpec machine, workload::Wo
     invariants_.emplace(kernel_);
     machine_->set_after_event([this] { invariants_->after_event(); });
   }
+  kernel_.trace().kernel_log.subscribe(
+      [this](Nanos, CpuId, const sched::Task*, std::string_view line) { kernel_said_ = line; });
   kernel_.trace().scx_exit.subscribe(
       [this](Nanos, s32 kind, s64, std::string_view, std::string_view) { note_exit(kind); });
 }
@@ -133,6 +135,15 @@ void Session::read_variables() {
   }
 }
 
+std::expected<void, LoadError> Session::attach_scheduler() {
+  kernel_said_.clear();
+  auto up = loader_.attach();
+  if (!up && !kernel_said_.empty()) {
+    up.error().message += fmt::format(" (the kernel's log: {})", kernel_said_);
+  }
+  return up;
+}
+
 void Session::call_programs() {
   for (const std::string& call : plan_.options.calls) {
     const auto value = loader_.call(call, kernel_.current().pid);
@@ -149,7 +160,7 @@ void Session::loader_main() {
   auto up = loader_.open(plan_.options.scheduler, plan_.settings, plan_.options.wanted,
                          plan_.options.ops);
   if (up) up = loader_.load(plan_.options.filled);
-  if (up && !workload_.attaches()) up = loader_.attach();
+  if (up && !workload_.attaches()) up = attach_scheduler();
   if (!up) {
     load_error_ = up.error();
   } else {
@@ -177,7 +188,7 @@ OrError<void> Session::control_scheduler(std::string_view action) {
 
 OrError<void> Session::control(std::string_view action) {
   if (action == "attach") {
-    if (const auto up = loader_.attach(); !up) return error(up.error().message);
+    if (const auto up = attach_scheduler(); !up) return error(up.error().message);
     return {};
   }
   if (action == "detach") {

@@ -58,6 +58,8 @@ class Session {
   void measure();
   void begin_measurement(Nanos now);
   void end_measurement(Nanos now);
+  /// Of a refusal, the kernel's log says why: what it said last is in the message.
+  std::expected<void, LoadError> attach_scheduler();
   void call_programs();
   void read_variables();
   /// What a task of the workload asks of the user half, on its fiber.
@@ -80,6 +82,7 @@ class Session {
   Progress progress_;
   Loader loader_;
   std::optional<LoadError> load_error_;
+  std::string kernel_said_;  // the last line of the kernel's log
   std::vector<std::pair<std::string, std::string>> variables_;  // --get
   std::optional<observe::StallReport> stall_;
   /// Ends the measurement on time, whenever the loader itself gets a CPU.
