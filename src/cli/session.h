@@ -82,7 +82,7 @@ class Session {
   Progress progress_;
   Loader loader_;
   std::optional<LoadError> load_error_;
-  std::string kernel_said_;  // the last line of the kernel's log
+  std::string kernel_said_;                                     // the last line of the kernel's log
   std::vector<std::pair<std::string, std::string>> variables_;  // --get
   std::optional<observe::StallReport> stall_;
   /// Ends the measurement on time, whenever the loader itself gets a CPU.

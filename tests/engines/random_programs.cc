@@ -300,27 +300,22 @@ class Comparison {
     outcome.faults = host_.faults;
     outcome.logged = host_.logged;
     append(outcome, stack_, kStackBytes);
-    for (const auto& map : maps_) {
-      for (u32 key = 0; key < kMapEntries; key++) {
-        if (const u64 value = map->lookup(reinterpret_cast<const std::byte*>(&key))) {
-          append(outcome, value, kValueBytes);
-        }
-      }
-    }
+    for (const auto& map : maps_) append(outcome, values_of(*map), kMapEntries * kValueBytes);
     for (u64 block : places_.blocks) append(outcome, block, kDataBytes);
     if (!program.maps.empty()) {
       for (u64 page : blocks_in_arena_) append(outcome, page, kPage);
     }
     return outcome;
   }
-  /// The values, in place: programs see where they are. The hash lacks the last key.
+  /// The values, in place: programs see where they are. The hash lacks the last key; but who is a
+  /// value's length past one before it reads and writes what would be its value.
   void fill_maps(Random& bytes) {
-    for (const auto& map : maps_) {
-      for (u32 key = 0; key < kMapEntries; key++) {
-        const u64 value = map->lookup(reinterpret_cast<const std::byte*>(&key));
-        if (value) fill(value, kValueBytes, bytes);
-      }
-    }
+    for (const auto& map : maps_) fill(values_of(*map), kMapEntries * kValueBytes, bytes);
+  }
+  /// All lie behind that of the first key.
+  static u64 values_of(Map& map) {
+    const u32 key = 0;
+    return map.lookup(reinterpret_cast<const std::byte*>(&key));
   }
   static void fill(u64 at, u32 size, Random& bytes) {
     for (u32 i = 0; i < size; i += 8) {
