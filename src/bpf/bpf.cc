@@ -81,6 +81,10 @@ Bpf::Bpf(Host& host, AddressWindow& window, btf::KernelVersion version,
 
 Bpf::~Bpf() {
   window_.activate();  // maps give their memory back
+  // User space holds nothing any more: else a map of programs and one of them may hold each other.
+  impl_->fds.for_each([](const ObjectRef& object) {
+    if (const auto* map = std::get_if<std::shared_ptr<Map>>(&object)) (*map)->user_gone();
+  });
 }
 
 const btf::Btf& Bpf::vmlinux() const {

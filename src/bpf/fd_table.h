@@ -52,6 +52,11 @@ class FdTable {
   /// Takes out the objects whose descriptors are all closed, in the order they were made.
   std::vector<ObjectRef> reap();
   std::size_t size() const { return files_.size(); }
+  /// Each object that is open, in no order. `fn` must neither open nor close any.
+  template <class Fn>
+  void for_each(Fn fn) const {
+    for (const auto& [key, file] : files_) fn(file.object);
+  }
 
  private:
   using Key = std::pair<u64, u64>;  // st_dev, st_ino

@@ -240,6 +240,7 @@ class Comparison {
     skb->mac_offset = -14;
     skb->network_offset = 2;
     net::update_context(*skb);
+    std::memcpy(&skb_, skb, sizeof(skb_));
     places_.skb = reinterpret_cast<u64>(skb);
     for (u32 i = 0; i < kPacketBytes; i++) {
       const u8 byte = static_cast<u8>(i * 7 + 1);
@@ -279,6 +280,8 @@ class Comparison {
       for (u64 page : blocks_in_arena_) fill(page, kPage, bytes);
     }
     fill_maps(bytes);
+    // Programs write to some of its fields.
+    std::memcpy(reinterpret_cast<void*>(places_.skb), &skb_, sizeof(skb_));
     engine_.use(kind);
     program.decoded = nullptr;
     u64 callee_insns = 0;
@@ -361,6 +364,7 @@ class Comparison {
   std::vector<std::shared_ptr<Program>> callees_;
   std::vector<u64> callee_stacks_;
   std::unique_ptr<net::Packet> packet_;
+  net::SkbContext skb_{};  // as every run finds it
   Places places_;
   std::vector<u64> blocks_in_arena_;
   u64 stack_ = 0;

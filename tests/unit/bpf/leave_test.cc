@@ -177,7 +177,11 @@ TEST_P(Leave, StreamsAreReadOnce) {
   std::array<char, 64> text{};
   const auto read = [&](u32 stream, u32 length) {
     uapi::Attr attr{};
-    attr.stream_read = {reinterpret_cast<u64>(text.data()), length, stream, static_cast<u32>(fd)};
+    // One by one: what is behind the last has to be 0.
+    attr.stream_read.stream_buf = reinterpret_cast<u64>(text.data());
+    attr.stream_read.stream_buf_len = length;
+    attr.stream_read.stream_id = stream;
+    attr.stream_read.prog_fd = static_cast<u32>(fd);
     const long bytes = user.call(uapi::kProgStreamReadByFd, attr);
     return bytes < 0 ? std::to_string(bytes)
                      : std::string(text.data(), static_cast<std::size_t>(bytes));
