@@ -24,7 +24,8 @@ std::string_view comm(const Task& p) {
   return {p.comm, strnlen(p.comm, sizeof p.comm)};
 }
 
-void add(pbf_writer& message, u32 field, std::string_view text) {
+template <class Writer>
+void add(Writer& message, u32 field, std::string_view text) {
   message.add_string(field, text.data(), text.size());
 }
 
@@ -131,7 +132,7 @@ void PerfettoTrace::subscribe_tasks() {
   t.task_executes.subscribe([this](Nanos now, CpuId, const Task& p) { on_executes(now, p); });
   t.sched_migrate_task.subscribe([this](Nanos now, const Task& p, CpuId from, CpuId to) {
     const CpuId here = kernel_.cpu();
-    writer_->ftrace(now, here, running_on(here), pb::kSchedMigrateTask, [&](pbf_writer& m) {
+    writer_->ftrace(now, here, running_on(here), pb::kSchedMigrateTask, [&](ShortWriter& m) {
       add(m, pb::kComm, comm(p));
       m.add_int32(pb::kPid, p.pid);
       m.add_int32(pb::kPrio, p.prio);
@@ -141,7 +142,7 @@ void PerfettoTrace::subscribe_tasks() {
   });
   t.sched_process_fork.subscribe([this](Nanos now, const Task&, const Task& child) {
     const CpuId here = kernel_.cpu();
-    writer_->ftrace(now, here, running_on(here), pb::kTaskNewtask, [&](pbf_writer& m) {
+    writer_->ftrace(now, here, running_on(here), pb::kTaskNewtask, [&](ShortWriter& m) {
       m.add_int32(pb::kNewtaskPid, child.pid);
       add(m, pb::kNewtaskComm, comm(child));
       m.add_uint64(pb::kNewtaskCloneFlags, 0);  // a process, not a thread
@@ -150,7 +151,7 @@ void PerfettoTrace::subscribe_tasks() {
   });
   t.sched_process_exit.subscribe([this](Nanos now, const Task& p) {
     const CpuId here = kernel_.cpu();
-    writer_->ftrace(now, here, p.pid, pb::kSchedProcessExit, [&](pbf_writer& m) {
+    writer_->ftrace(now, here, p.pid, pb::kSchedProcessExit, [&](ShortWriter& m) {
       add(m, pb::kComm, comm(p));
       m.add_int32(pb::kPid, p.pid);
       m.add_int32(pb::kExitTgid, p.tgid);
@@ -206,7 +207,7 @@ void PerfettoTrace::on_switch(Nanos now, CpuId cpu, const Task& prev, u32 prev_s
                               const Task& next) {
   state_of(prev).asleep = prev_state != sched::TASK_RUNNING;
   state_of(next).asleep = false;
-  writer_->ftrace(now, cpu, prev.pid, pb::kSchedSwitch, [&](pbf_writer& m) {
+  writer_->ftrace(now, cpu, prev.pid, pb::kSchedSwitch, [&](ShortWriter& m) {
     add(m, pb::kPrevComm, comm(prev));
     m.add_int32(pb::kPrevPid, prev.pid);
     m.add_int32(pb::kPrevPrio, prev.prio);
@@ -219,7 +220,7 @@ void PerfettoTrace::on_switch(Nanos now, CpuId cpu, const Task& prev, u32 prev_s
 
 void PerfettoTrace::on_wakeup(Nanos now, CpuId cpu, const Task& p, CpuId target,
                               pb::FtraceEvent kind) {
-  writer_->ftrace(now, cpu, running_on(cpu), kind, [&](pbf_writer& m) {
+  writer_->ftrace(now, cpu, running_on(cpu), kind, [&](ShortWriter& m) {
     add(m, pb::kComm, comm(p));
     m.add_int32(pb::kPid, p.pid);
     m.add_int32(pb::kPrio, p.prio);
@@ -285,11 +286,12 @@ void PerfettoTrace::task_gone(const Task& p) {
   state_of(p) = {};
   writer_->forget_track(thread_track(p.pid));
   const CpuId here = kernel_.cpu();
-  writer_->ftrace(kernel_.now(), here, running_on(here), pb::kSchedProcessFree, [&](pbf_writer& m) {
-    add(m, pb::kComm, comm(p));
-    m.add_int32(pb::kPid, p.pid);
-    m.add_int32(pb::kPrio, p.prio);
-  });
+  writer_->ftrace(kernel_.now(), here, running_on(here), pb::kSchedProcessFree,
+                  [&](ShortWriter& m) {
+                    add(m, pb::kComm, comm(p));
+                    m.add_int32(pb::kPid, p.pid);
+                    m.add_int32(pb::kPrio, p.prio);
+                  });
 }
 
 }  // namespace uscx::observe

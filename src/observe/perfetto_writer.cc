@@ -33,17 +33,22 @@ void PerfettoWriter::begin() {
 }
 
 void PerfettoWriter::instant(Nanos at, u64 track, std::string_view name) {
-  packet(at, [&](pbf_writer& p) {
-    pbf_writer event{p, pb::kTrackEvent};
+  const auto fill = [&]<class Writer>(Writer& p) {
+    Writer event{p, pb::kTrackEvent};
     event.add_enum(pb::kType, pb::kInstant);
     event.add_uint64(pb::kEventTrack, track);
     event.add_string(pb::kName, name.data(), name.size());
-  });
+  };
+  if (name.size() <= kShort / 2) {
+    short_packet(at, fill);
+  } else {
+    packet(at, fill);
+  }
 }
 
 void PerfettoWriter::counter(Nanos at, u64 track, u64 value) {
-  packet(at, [&](pbf_writer& p) {
-    pbf_writer event{p, pb::kTrackEvent};
+  short_packet(at, [&](ShortWriter& p) {
+    ShortWriter event{p, pb::kTrackEvent};
     event.add_enum(pb::kType, pb::kCounter);
     event.add_uint64(pb::kEventTrack, track);
     event.add_int64(pb::kCounterValue, static_cast<s64>(value));

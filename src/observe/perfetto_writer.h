@@ -3,8 +3,11 @@
 // bounded: one chunk of ftrace events a CPU, and one of packets for the file.
 #pragma once
 
+#include <array>
 #include <cstdio>
 #include <memory>
+#include <protozero/basic_pbf_writer.hpp>
+#include <protozero/buffer_fixed.hpp>
 #include <protozero/pbf_writer.hpp>
 #include <string>
 #include <string_view>
@@ -83,8 +86,14 @@ enum SystemInfo : u32 { kUtsname = 1 };
 enum Utsname : u32 { kSysname = 1, kRelease = 3, kMachine = 4 };
 }  // namespace pb
 
+/// Of messages of at most kShort bytes, into an array: what there are many of. A std::string takes
+/// numbers byte by byte, and looks each time whether it has room.
+using ShortWriter = protozero::basic_pbf_writer<protozero::fixed_size_buffer_adaptor>;
+
 class PerfettoWriter {
  public:
+  static constexpr std::size_t kShort = 256;
+
   static OrError<std::unique_ptr<PerfettoWriter>> create(const std::string& path, u32 nr_cpus);
   ~PerfettoWriter();
   PerfettoWriter(const PerfettoWriter&) = delete;
@@ -95,27 +104,38 @@ class PerfettoWriter {
   void packet(Nanos at, Fill fill) {
     {
       protozero::pbf_writer trace{packets_};
-      protozero::pbf_writer packet{trace, pb::kPacket};
-      packet.add_uint64(pb::kTimestamp, at.ns);
-      packet.add_uint32(pb::kTrustedPacketSequenceId, kSequence);
-      packet.add_uint32(pb::kSequenceFlags, pb::kNeedsIncrementalState);
-      fill(packet);
+      write_packet(trace, at, fill);
     }
     if (packets_.size() >= kPacketsChunk) write_out();
   }
-  /// Adds an ftrace event of `cpu`, with `pid` as the task that ran there; `fill` gets the writer
-  /// of the message in field `kind`.
+  /// The same, of at most kShort bytes; `fill` gets its ShortWriter.
+  template <class Fill>
+  void short_packet(Nanos at, Fill fill) {
+    std::array<char, kShort> bytes;
+    protozero::fixed_size_buffer_adaptor buffer(bytes.data(), bytes.size());
+    {
+      ShortWriter trace{buffer};
+      write_packet(trace, at, fill);
+    }
+    packets_.append(buffer.data(), buffer.size());
+    if (packets_.size() >= kPacketsChunk) write_out();
+  }
+  /// Adds an ftrace event of `cpu`, with `pid` as the task that ran there; `fill` gets the
+  /// ShortWriter of the message in field `kind`.
   template <class Fill>
   void ftrace(Nanos at, CpuId cpu, Pid pid, pb::FtraceEvent kind, Fill fill) {
     std::string& events = cpus_[static_cast<u32>(cpu)];
+    std::array<char, kShort> bytes;
+    protozero::fixed_size_buffer_adaptor buffer(bytes.data(), bytes.size());
     {
-      protozero::pbf_writer bundle{events};
-      protozero::pbf_writer event{bundle, pb::kBundleEvent};
+      ShortWriter bundle{buffer};
+      ShortWriter event{bundle, pb::kBundleEvent};
       event.add_uint64(pb::kEventTimestamp, at.ns);
       event.add_uint32(pb::kEventPid, static_cast<u32>(pid));
-      protozero::pbf_writer message{event, kind};
+      ShortWriter message{event, kind};
       fill(message);
     }
+    events.append(buffer.data(), buffer.size());
     if (events.size() >= kFtraceChunk) flush_cpu(static_cast<u32>(cpu));
   }
 
@@ -147,6 +167,14 @@ class PerfettoWriter {
 
   PerfettoWriter(std::FILE* file, u32 nr_cpus) : file_(file), cpus_(nr_cpus) {}
   void begin();
+  template <class Writer, class Fill>
+  static void write_packet(Writer& trace, Nanos at, Fill& fill) {
+    Writer packet{trace, pb::kPacket};
+    packet.add_uint64(pb::kTimestamp, at.ns);
+    packet.add_uint32(pb::kTrustedPacketSequenceId, kSequence);
+    packet.add_uint32(pb::kSequenceFlags, pb::kNeedsIncrementalState);
+    fill(packet);
+  }
   void flush_cpu(u32 cpu);
   void write_out();
 
