@@ -15,14 +15,15 @@ namespace {
   std::exit(1);
 }
 
-cli::RunPlan plan_of(const std::string& scheduler, const char* machine,
-                     const std::string& workload) {
+cli::RunPlan plan_of(const std::string& scheduler, const char* machine, const std::string& workload,
+                     const std::string& trace) {
   cli::RunOptions options;
   options.scheduler = scheduler;
   options.machine = machine;
   options.workload = workload;
   options.duration = "24h";  // longer than anybody measures
   options.quiet = true;
+  options.trace_path = trace;
   auto plan = cli::plan_run(std::move(options));
   if (!plan) die(plan.error().message);
   return std::move(*plan);
@@ -41,8 +42,8 @@ std::string workload_path(const char* name) {
 }
 
 BenchSession::BenchSession(const std::string& scheduler, const char* machine,
-                           const std::string& workload)
-    : plan_(plan_of(scheduler, machine, workload)) {
+                           const std::string& workload, const std::string& trace)
+    : plan_(plan_of(scheduler, machine, workload, trace)) {
   auto m = machine::load_machine(machine);
   if (!m) die(m.error().message);
   auto w = workload::Workload::load(workload);
@@ -53,6 +54,7 @@ BenchSession::BenchSession(const std::string& scheduler, const char* machine,
 BenchSession::~BenchSession() = default;
 
 void BenchSession::settle(Nanos warm_up) {
+  if (const auto r = session_->open_trace(); !r) die(r.error().message);
   if (const auto r = session_->start(); !r) die(r.error().message);
   started_ = true;
   while (!session_->measuring()) advance(Nanos::from_ms(1));

@@ -27,7 +27,9 @@ struct Counts {
 /// Ends the program with a message where anything fails: there is nothing to measure then.
 class BenchSession {
  public:
-  BenchSession(const std::string& scheduler, const char* machine, const std::string& workload);
+  /// `trace`: the file that is written for Perfetto; empty: none.
+  BenchSession(const std::string& scheduler, const char* machine, const std::string& workload,
+               const std::string& trace = {});
   ~BenchSession();
 
   /// Until the scheduler is up, and for `warm_up` more.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // How fast the event loop is: whole runs, as `uscx run` does them (locks ranked, watchdog on,
-// metrics and fingerprint counted), tracing off. Rates are per second of CPU time, of which a run
-// uses one core. What an idle CPU does not do is no event.
+// metrics and fingerprint counted), tracing off but for trace_cost. Rates are per second of CPU
+// time, of which a run uses one core. What an idle CPU does not do is no event.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
 #include <ctime>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
@@ -100,6 +101,28 @@ void size_cost(benchmark::State& state) {
   state.counters["times"] = large_cost.s_per_event() / small_cost.s_per_event();
 }
 BENCHMARK(size_cost)->Unit(benchmark::kMillisecond);
+
+/// What an event costs with a trace and without, in turns likewise. The trace is written to a file,
+/// which is gone afterwards.
+void trace_cost(benchmark::State& state) {
+  const std::string scheduler = scheduler_of(state);
+  if (scheduler.empty()) return;
+  const std::string file = std::filesystem::temp_directory_path() / "uscx_bench.pftrace";
+  BenchSession plain(scheduler, "1n2l4c2t", workload_path("spin-sleep-4.json"));
+  plain.settle(Nanos::from_ms(60));
+  BenchSession traced(scheduler, "1n2l4c2t", workload_path("spin-sleep-4.json"), file);
+  traced.settle(Nanos::from_ms(60));
+  std::filesystem::remove(file);  // it is written on, without a name
+  EventCost plain_cost(plain), traced_cost(traced);
+  for (auto _ : state) {
+    plain_cost.advance(Nanos::from_ms(200));
+    traced_cost.advance(Nanos::from_ms(200));
+  }
+  state.counters["plain_s"] = plain_cost.s_per_event();
+  state.counters["traced_s"] = traced_cost.s_per_event();
+  state.counters["times"] = traced_cost.s_per_event() / plain_cost.s_per_event();
+}
+BENCHMARK(trace_cost)->Unit(benchmark::kMillisecond);
 
 /// Two tasks that never sleep, on four CPUs: how much faster than real time.
 void two_spinners(benchmark::State& state) {

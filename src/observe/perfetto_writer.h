@@ -87,7 +87,8 @@ enum Utsname : u32 { kSysname = 1, kRelease = 3, kMachine = 4 };
 }  // namespace pb
 
 /// Of messages of at most kShort bytes, into an array: what there are many of. A std::string takes
-/// numbers byte by byte, and looks each time whether it has room.
+/// numbers byte by byte, and looks each time whether it has room. Longer ones throw
+/// std::length_error: what is put in is numbers, and names of at most 16 bytes.
 using ShortWriter = protozero::basic_pbf_writer<protozero::fixed_size_buffer_adaptor>;
 
 class PerfettoWriter {

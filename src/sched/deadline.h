@@ -106,6 +106,7 @@ struct alignas(64) DlServer final : DlEntity {
 };
 
 /// Of active CPUs: what their servers have reserved, in 1/2^20 of a CPU, and what they can do.
+/// Linux: dl_bw, of the root domain.
 struct DlBandwidth {
   u64 servers = 0;
   u64 capacity = 0;  // 1024 for a whole CPU

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <iterator>
+#include <set>
 
 #include "base/hash.h"
 
@@ -102,6 +104,32 @@ TEST(Window, WritesAreDecidedByTheType) {
 }
 
 /// A random sequence of calls; the addresses it saw.
+/// Slots begin a cache line later in each span than in the one before; what is around them is
+/// nobody's.
+TEST(Window, SlotsOfSeveralSpans) {
+  auto window = make_window();
+  constexpr u64 kSpan = u64{1} << Span::kShift;
+  for (const u32 size : {128u, 256u, 1100u, 2792u, 4000u, 4096u}) {
+    std::set<u64> starts, spans;
+    while (spans.size() < 5) {
+      const u64 at = address(window->allocate(size, kProgramMemory));
+      starts.insert(at);
+      spans.insert(at / kSpan * kSpan);
+    }
+    for (const u64 span : spans) {
+      for (u64 at = span; at < span + kSpan; at += 16) {
+        const Extent* extent = window->find(at);
+        auto after = starts.upper_bound(at);
+        const bool owned = after != starts.begin() && at - *std::prev(after) < size;
+        ASSERT_EQ(extent != nullptr, owned) << size << " at " << at - span;
+        if (owned) {
+          ASSERT_EQ(extent->start, *std::prev(after));
+        }
+      }
+    }
+  }
+}
+
 std::vector<u64> churn(AddressWindow& window, u64 seed) {
   Random random(seed);
   std::vector<void*> live;
